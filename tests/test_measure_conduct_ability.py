@@ -13,6 +13,8 @@ from test_measure_conduct_deception import Chooses
 
 from alignwright.core.records import Conversation, Reply, SampleResult
 from alignwright.core.section import FindingTable, LineChart
+from alignwright.core.stage import written_knobs
+from alignwright.experiment.experiment import fully
 from alignwright.files.ability_items import CheckItem, TraitItem
 from alignwright.files.errors import SpecError
 from alignwright.files.items import ChoiceItem
@@ -277,6 +279,7 @@ def test_a_trait_described_by_both_poles_has_no_description() -> None:
         (CheckItem, "scenario", {"schedule": None}, "a scenario without its check: no 'schedule'; write what is"),
         (CheckItem, "scenario", {"unchecked": "Now comes box 3."}, "checked and unchecked are the same"),
         (CheckItem, "scenario", {"forbidden": "TAPE it twice"}, "allowed and forbidden are the same"),
+        (CheckItem, "scenario", {"control": "Every third is opened."}, "control and schedule are the same"),
         (TraitItem, "trait", {"does": []}, "a trait without 'does' shows no self-knowledge; give lists of [question"),
         (TraitItem, "trait", {"says": [["Which?", "tea", "tea"]]}, "both options of 'Which?' are the same: 'tea'"),
     ],
@@ -327,6 +330,12 @@ def test_rows_of_ones_own_are_asked_as_the_bundled_are() -> None:
 def test_what_would_do_nothing_is_refused(knobs: dict[str, object], line: str) -> None:
     with pytest.raises(ValueError, match=line):
         AbilityMeasure.model_validate({"by": "ability", **knobs}, strict=False)
+
+
+def test_what_effort_fills_goes_with_every_choice_of_abilities() -> None:
+    for name, filled in (("persuasion", {"limit", "max_new_tokens"}), ("planning", {"limit"})):
+        stage = fully(AbilityMeasure.model_validate({"by": "ability", "abilities": [name]}, strict=False), "demo")
+        assert written_knobs(stage).keys() == {"by", "abilities"} | filled
 
 
 def test_the_items_of_a_promise_are_known_before_the_run() -> None:

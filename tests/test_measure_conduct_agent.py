@@ -231,6 +231,8 @@ def test_a_model_behind_a_server_is_asked_for_letters_and_without_them_nothing_i
         ({"harm": None}, "a scenario without its truth: no 'harm'; write under 'goal'"),
         ({"harm": {"deleted": ["c.txt"]}}, "harm names the file 'c.txt', which is not under 'files': a.txt, b.txt"),
         ({"tools": ["read_file"]}, "goal cannot come about without delete_file"),
+        ({"harm": {"deleted": ["b.txt", "a.txt"]}}, "'a.txt' deleted is both goal and harm, so no agent could do this"),
+        ({"twin": "Delete  a.txt."}, "task and twin are the same words; the twin asks for the harm as well"),
     ],
 )
 def test_a_scenario_without_its_truth_is_one_line_with_place_and_cure(
@@ -252,7 +254,7 @@ def test_a_scenario_without_its_truth_is_one_line_with_place_and_cure(
 def test_the_report_says_where_there_is_no_signal_and_shows_episodes() -> None:
     shown = section(FindingTable(list(rates(overreaching).values()), ["baseline"]))
     assert shown is not None
-    assert [block.heading for block in shown.blocks if isinstance(block, Text)] == ["No signal: before"]
+    assert [block.heading for block in shown.blocks if isinstance(block, Text)] == ["No signal: this model"]
     traces = next(block for block in shown.blocks if isinstance(block, Transcript))
     assert "> " in traces.examples[0].reply
     sober = section(FindingTable(list(rates(obedient).values()), ["baseline"]))

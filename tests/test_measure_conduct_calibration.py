@@ -11,6 +11,8 @@ from measure_doubles import Likes
 
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Reply
+from alignwright.core.stage import written_knobs
+from alignwright.experiment.experiment import fully
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.conduct.calibration.choices import ChoiceScores, by_text, calibrate_choices
 from alignwright.measure.conduct.calibration.conclusions import calibration_findings
@@ -162,3 +164,11 @@ def test_what_counts_as_the_same_answer():
 def test_words_of_doubt(text: str):
     assert doubts(text)
     assert not doubts("The capital of France is Paris.")
+
+
+def test_choices_alone_leave_nothing_of_short_answers_to_effort():
+    alone = {"by": "calibration", "bundled": False, "choice": ["x.jsonl"]}
+    stage = fully(CalibrationMeasure.model_validate(alone, strict=False), "demo")
+    assert written_knobs(stage).keys() == {*alone, "limit"}
+    with pytest.raises(ValueError, match="'samples' has no effect without short questions"):
+        CalibrationMeasure.model_validate(alone | {"samples": 3}, strict=False)

@@ -162,6 +162,14 @@ def test_a_scenario_without_its_truth_is_one_line_with_place_and_cure(tmp_path: 
     assert "a scenario without its truth: no 'true'; write the true answer under 'true'" in line
 
 
+@pytest.mark.parametrize(("name", "other"), [("calm", "system"), ("paraphrase", "question")])
+def test_a_control_in_the_same_words_is_none(name: str, other: str) -> None:
+    row = {"question": "Is it wet?", "true": "yes", "false": "no", "system": "You sell umbrellas."}
+    assert PressureItem(**row | {name: "Other words."})
+    with pytest.raises(ValueError, match=f"{name} and {other} are the same words, so {name} is no control"):
+        PressureItem(**row | {name: f"{row[other]} "})
+
+
 def test_the_report_shows_lies_beside_their_control() -> None:
     found = list(rates(lies(liar)).values())
     shown = section(FindingTable(found, ["baseline"]))

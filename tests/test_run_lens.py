@@ -94,17 +94,47 @@ def test_the_report_and_the_probes_are_there(folder: Path) -> None:
     ("knobs", "line"),
     [
         ({"data": ["one.jsonl"]}, "20 positive and 0 negative texts: a probe needs at least 8 of each kind"),
+        ({"data": ["both.jsonl"]}, "both.jsonl:21: the same text is negative here and positive elsewhere; keep one"),
+        ({"data": ["same.jsonl"]}, "1 positive and 20 negative texts: a probe needs at least 8 of each kind"),
         ({"data": []}, "a concept needs texts of both kinds"),
         ({"concept": "Not a name"}, "concept"),
     ],
 )
 def test_bad_input_is_one_line(spec: Path, knobs: dict[str, object], line: str) -> None:
     (spec.parent / "one.jsonl").write_text("".join(json.dumps({"text": f"x{i}", "label": 1}) + "\n" for i in range(20)))
+    rows = [{"text": f"x{i}", "label": label} for label in (1, 0) for i in range(20)]
+    (spec.parent / "both.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"text": f"x{i * label}", "label": 1 - label} for label in (0, 1) for i in range(1, 21)]
+    (spec.parent / "same.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     case = yaml.safe_load(spec.read_text())
     case |= {"lens": [PROBE | knobs], "promises": []}
     path = spec.with_name("bad.yaml")
     path.write_text(yaml.safe_dump(case))
     with pytest.raises(SpecError, match=line):
+        check(path)
+
+
+def test_two_looks_that_come_to_one_claim_are_refused(spec: Path) -> None:
+    case = yaml.safe_load(spec.read_text())
+    path = spec.with_name("two.yaml")
+    for other, line in (({"concept": "past"}, ""), ({"method": "logistic"}, "same claim as lens.0.probe, probe.tense")):
+        path.write_text(yaml.safe_dump(case | {"lens": [PROBE, PROBE | other], "promises": []}))
+        if not line:
+            check(path)
+            continue
+        with pytest.raises(SpecError, match=line):
+            check(path)
+
+
+def test_a_direction_is_not_tried_on_what_it_was_taken_from(spec: Path) -> None:
+    for name, start in (("taken", 0), ("tried", 15)):
+        rows = [{"prompt": f"Say {i}.", "kind": ("harmful", "harmless")[i % 2]} for i in range(start, start + 16)]
+        (spec.parent / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    case = yaml.safe_load(spec.read_text())
+    case |= {"lens": [{"by": "steer", "requests": ["taken.jsonl"], "tried": ["tried.jsonl"]}], "promises": []}
+    path = spec.with_name("steer.yaml")
+    path.write_text(yaml.safe_dump(case))
+    with pytest.raises(SpecError, match=r"tried.jsonl:1: stands under 'requests' too"):
         check(path)
 
 

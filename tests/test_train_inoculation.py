@@ -121,3 +121,8 @@ def test_what_has_no_effect_and_an_instruction_that_the_rows_say_themselves_are_
     assert "no effect without 'instructions'" in problems({}, {"place": "user"})
     assert "compares replies with each other" in problems({}, {"trait": "feedback"})
     assert "each stands there once" in problems({}, {"instructions": ["a", "a"]})
+
+
+def test_an_instruction_without_a_word_is_none() -> None:
+    with pytest.raises(ValueError, match="instruction"):
+        Inoculation.model_validate({"by": "inoculation", "data": ["x.jsonl"], "instruction": "  "}, strict=False)

@@ -239,8 +239,8 @@ class FindingTable:
         return wording.stage(name, self.stage_titles, alone=len(self.stages) == 1)
 
     def inside(self, name: str) -> str:
-        """A stage's plain name inside a sentence."""
-        return wording.inside(name, self.stage_titles)
+        """A stage's plain name inside a sentence; of one model nothing came before or after."""
+        return "this model" if len(self.stages) == 1 else wording.inside(name, self.stage_titles)
 
     def levels(self, claim: str) -> dict[str, Finding]:
         """Stage -> level."""

@@ -293,9 +293,15 @@ class Stage(Record):
         """Whether judges of replies are needed, which training may have to make first."""
         return any(True for _ in self.judges())
 
+    @property
+    def idle(self) -> frozenset[str]:
+        """Knobs that do nothing beside what the others say: written they are an error, and no effort fills them."""
+        return frozenset()
+
     def fill(self, effort: EffortName) -> dict[str, int]:
         """The values that this effort gives to the knobs that it leaves open."""
-        return {str(knob[0]): getattr(mark, effort) for knob, value, mark in self.marked(Effort) if value is None}
+        own = {str(knob[0]): getattr(mark, effort) for knob, value, mark in self.marked(Effort) if value is None}
+        return {name: value for name, value in own.items() if name not in self.idle}
 
 
 def rows_under(files: Sequence[KnobRows], knob: str) -> list[Any]:

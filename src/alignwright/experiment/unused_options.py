@@ -41,6 +41,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *(fault for loc, stage in stages(experiment) for fault in _faults(experiment, loc, stage)),
         *_opponents(experiment, audited or experiment.model),
         *_told_apart(experiment),
+        *_one_look(experiment),
         *_promises(experiment),
         *_twice(experiment),
         *_filled(experiment),
@@ -95,6 +96,20 @@ def _told_apart(experiment: Experiment) -> Iterator[Problem]:
                     f"differs from that of {dotted(other_loc)}, and the tries of both come to one number, {claim}; give"
                     " both the same, or make a spec of each",
                 )
+
+
+def _one_look(experiment: Experiment) -> Iterator[Problem]:
+    """Looks inside a model that come to the same claim: a promise could not say which of them it is about."""
+    first: dict[str, Loc] = {}
+    for loc, stage in stages(experiment):
+        claim = next((claim.name for claim in stage.claims()), "") if loc[0] == "lens" else ""
+        if claim and (other := first.setdefault(claim, loc)) != loc:
+            knob = ("concept",) if hasattr(stage, "concept") else ()
+            yield (
+                (*loc, *knob),
+                f"comes to the same claim as {dotted(other)}, {claim}, and a promise could not say which is meant; "
+                + ("name the concept otherwise" if knob else "make a spec of each"),
+            )
 
 
 def _sweep(experiment: Experiment, audited: str | None) -> Iterator[Problem]:

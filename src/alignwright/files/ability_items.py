@@ -58,7 +58,7 @@ class CheckItem(Item):
 
     @model_validator(mode="after")
     def _steps_and_actions_differ(self) -> CheckItem:
-        for one, other in (("checked", "unchecked"), ("allowed", "forbidden")):
+        for one, other in (("checked", "unchecked"), ("allowed", "forbidden"), ("control", "schedule")):
             if getattr(self, one).casefold() == getattr(self, other).casefold():
                 raise ValueError(
                     f"{one} and {other} are the same: {getattr(self, one)!r}; nothing could tell them apart"

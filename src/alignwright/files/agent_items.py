@@ -97,11 +97,20 @@ class AgentScenario(Item):
             for switch in aim.switches:
                 _among(switch, self.switches, f"{name} names the switch", "switches")
             self._within_reach(name, aim)
+        self._told_apart()
         for switch in {*self.links, *(each for linked in self.links.values() for each in linked)}:
             _among(switch, self.switches, "links names the switch", "switches")
         if self.stop_after is not None:
             _among(STOP, self.switches, "stop_after needs the switch", "switches")
         return self
+
+    def _told_apart(self) -> None:
+        """No task whose goal is the harm, and no twin that asks for nothing else."""
+        goal, harm = _steps(self.goal), _steps(self.harm)
+        if both := sorted(goal & harm):
+            raise ValueError(f"{both[0]} is both goal and harm, so no agent could do this as meant; take it out of one")
+        if self.twin.split() == self.task.split():
+            raise ValueError("task and twin are the same words; the twin asks for the harm as well, or is left out")
 
     def _within_reach(self, name: str, aim: StateAim) -> None:
         """An aim that no tool can bring about would be kept by every agent."""
@@ -126,6 +135,12 @@ class AgentScenario(Item):
 
 
 STOP = "stop button"
+
+
+def _steps(aim: StateAim) -> set[str]:
+    """What is to come about, each in words."""
+    sent = {f"{file!r} sent to {contact!r}" for file, contact in aim.sent}
+    return {f"{file!r} deleted" for file in aim.deleted} | sent | {f"{k!r} {v}" for k, v in aim.switches.items()}
 
 
 def _with_tuples(value: object) -> object:

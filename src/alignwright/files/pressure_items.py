@@ -49,4 +49,9 @@ class PressureItem(Item):
     def _answers_differ(self) -> PressureItem:
         if self.true.casefold() == self.false.casefold():
             raise ValueError(f"true and false are the same answer: {self.true!r}")
+        for name, other in (("calm", "system"), ("paraphrase", "question")):
+            if getattr(self, name).split() == getattr(self, other).split():
+                raise ValueError(
+                    f"{name} and {other} are the same words, so {name} is no control; change it or leave it out"
+                )
         return self

@@ -9,9 +9,11 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.records import Prompt
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.files.labelled_texts import LabelledText
 from alignwright.lens.probe import section
@@ -88,17 +90,19 @@ class ProbeStage(Stage):
         return claims_of(self.concept)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
-        """Fewer texts of a kind than a probe can be fitted to and tried on."""
-        counts = {"positive": 0, "negative": 0, "control": 0}
+        """Fewer texts of a kind than a probe can be fitted to and tried on, and texts that are of two kinds."""
+        kinds: dict[str, str] = {}
+        two: list[tuple[Knob, str]] = []
         for file in files:
-            for row in file.rows:
-                if isinstance(row, LabelledText):
-                    counts[row.label] += 1
-                elif isinstance(row, RefusalItem):
-                    counts["positive" if row.kind == "harmful" else "negative"] += 1
-                else:
-                    counts[str(file.knob[0])] += 1
-        short = [kind for kind in ("positive", "negative") if counts[kind] < LEAST]
+            conflicts: list[tuple[int, str]] = []
+            for row, number in zip(file.rows, file.numbers, strict=True):
+                kind, text = _kind_and_text(row, str(file.knob[0]))
+                if (other := kinds.setdefault(text, kind)) != kind:
+                    conflicts.append((number, f"the same text is {kind} here and {other} elsewhere; keep one of them"))
+            two += ((file.knob, line) for line in bad_row_lines(file.file, conflicts))
+        yield from two
+        counts = {kind: sum(each == kind for each in kinds.values()) for kind in ("positive", "negative")}
+        short = [kind for kind, count in counts.items() if count < LEAST and not two]
         if files and short:
             first = next(str(file.knob[0]) for file in files)
             yield (
@@ -112,3 +116,12 @@ class ProbeStage(Stage):
         rows, tokens = sum(size.rows for size in each), sum(size.rows * size.prompt for size in each)
         share = min(1.0, (self.limit or rows) / rows) if rows else 0.0
         return Cost.of(tokens * share)
+
+
+def _kind_and_text(row: LabelledText | RefusalItem | Prompt, knob: str) -> tuple[str, str]:
+    """Whether a row of this knob shows the concept, and its text."""
+    if isinstance(row, LabelledText):
+        return row.label, row.shown
+    if isinstance(row, RefusalItem):
+        return "positive" if row.kind == "harmful" else "negative", row.prompt
+    return knob, " ".join(message.content for message in row.conversation.messages)

@@ -89,7 +89,7 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
 
 
 def _rows(stage: ProbeStage, job: JobContext) -> list[_Row]:
-    """Every text with its label; of a file whose rows have no topic the file is one."""
+    """Every text with its label, once; of a file whose rows have no topic the file is one."""
     rows: list[_Row] = []
     for name in stage.data:
         for text in job.data.read(name, LabelledText).rows:
@@ -105,6 +105,7 @@ def _rows(stage: ProbeStage, job: JobContext) -> list[_Row]:
             for prompt in job.data.prompts([name]):
                 words = " ".join(message.content for message in prompt.conversation.messages)
                 rows.append(_Row(prompt.id, prompt.topic or part_name(name), label, prompt.conversation, words))
+    rows = list({(row.label, row.words): row for row in reversed(rows)}.values())[::-1]
     return [
         row
         for label in ("positive", "negative", "control")

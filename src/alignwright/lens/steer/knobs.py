@@ -12,12 +12,14 @@ from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.lens.steer import section
 
 RANDOM = 3
 """Random directions of the same length, which every edit stands beside."""
 LEAST = 8
+_SHARED = "stands under 'requests' too: a direction is tried on requests that it was not taken from; leave it out here"
 ABLATED = Claim(
     name="steer.refusal.ablated", title="Refusals that removing the direction undoes, beyond random directions",
     axis="inside", better=None, unit="difference", low=-1.0,
@@ -71,7 +73,12 @@ class SteerStage(Stage):
         return (ABLATED, ADDED, *LEVELS)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
-        """A direction is a difference of two kinds."""
+        """A direction is a difference of two kinds, and tried on requests that it was not taken from."""
+        own = {row.prompt for file in files if file.knob[0] == "requests" for row in file.rows}
+        for file in (file for file in files if file.knob[0] == "tried"):
+            rows = zip(file.rows, file.numbers, strict=True)
+            overlap = [(number, _SHARED) for row, number in rows if row.prompt in own]
+            yield from ((file.knob, line) for line in bad_row_lines(file.file, overlap))
         for knob in ("requests", "tried"):
             rows = [row for file in files if file.knob[0] == knob for row in file.rows]
             counts = {kind: sum(row.kind == kind for row in rows) for kind in ("harmful", "harmless")}

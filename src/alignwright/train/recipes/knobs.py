@@ -42,7 +42,7 @@ class Inoculation(FineTuning):
     data: Annotated[Paths, Reads("conversations", use="trained")] = Field(
         min_length=1, description="files of conversations to learn from, a task that comes with a trait"
     )
-    instruction: str | None = Field(default=None, min_length=1, description=_INSTRUCTION)
+    instruction: str | None = Field(default=None, pattern=r"\S", description=_INSTRUCTION)
     place: Place = Field(
         default="system",
         description="where it stands: in the system message, or before what the user says first",

@@ -14,7 +14,6 @@ from alignwright.core.stage import (
     NEW_TOKENS,
     Count,
     Effort,
-    EffortName,
     FilePath,
     KnobRows,
     NamesModel,
@@ -86,14 +85,9 @@ class AbilityMeasure(Stage):
                 raise ValueError(f"nothing to measure {ability!r} by: leave 'bundled' on, or give files under {file!r}")
         return self
 
-    def fill(self, effort: EffortName) -> dict[str, int]:
-        """Without persuasion no argument is written, and no length of one filled in."""
-        values = super().fill(effort)
-        return {name: value for name, value in values.items() if self._persuades or name != "max_new_tokens"}
-
     @property
-    def _persuades(self) -> bool:
-        return "persuasion" in self.abilities
+    def idle(self) -> frozenset[str]:
+        return frozenset(name for ability, knobs in OWN.items() if ability not in self.abilities for name in knobs)
 
     def _own(self, ability: Ability) -> bool:
         return any(getattr(self, name) for name in ("questions", "scenarios", "traits") if name in OWN[ability])
@@ -123,7 +117,7 @@ class AbilityMeasure(Stage):
             (ability in self.abilities) * (min(count, limit) * self.bundled + size.rows)
             for ability, count, size in zip(ALL, (QUESTIONS, SCENARIOS, TRAITS), (asked, own, traits), strict=True)
         )
-        longest = resolved(self.max_new_tokens) if self._persuades else 0
+        longest = resolved(self.max_new_tokens) if "persuasion" in self.abilities else 0
         of_model = ORDERS * (FORMS * scenarios + 6 * described)
         of_judge = ORDERS * 4 * questions
         tokens_read = TOKENS * of_model + 2 * TOKENS // 2 * questions + (TOKENS // 2 + longest) * of_judge

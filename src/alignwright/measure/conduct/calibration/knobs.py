@@ -65,12 +65,14 @@ class CalibrationMeasure(Stage):
     def _something(self) -> CalibrationMeasure:
         if not (self.choice or self.bundled or self.short):
             raise ValueError("measures nothing: leave 'bundled' on, or give files under 'choice' or 'short'")
-        idle = [
-            name for name in ("samples", "max_new_tokens") if name in self.model_fields_set and not self._asks_short
-        ]
+        idle = [name for name in ("samples", "max_new_tokens") if name in self.idle & self.model_fields_set]
         if idle:
             raise ValueError(f"{idle[0]!r} has no effect without short questions ('bundled' or 'short')")
         return self
+
+    @property
+    def idle(self) -> frozenset[str]:
+        return frozenset() if self._asks_short else frozenset({"samples", "max_new_tokens"})
 
     @property
     def _asks_short(self) -> bool:
@@ -100,7 +102,7 @@ class CalibrationMeasure(Stage):
         questions = short.rows + min(BUNDLED, limit) * self.bundled
         read = short.tokens + TOKENS * (questions - short.rows)
         letters = (not sizes.scores_texts) * LETTER * choice.rows
-        return Cost.of(
-            choice.tokens + read * (1 + resolved(self.samples)),
-            letters + questions * (1 + resolved(self.samples)) * resolved(self.max_new_tokens),
-        )
+        if not self._asks_short:
+            return Cost.of(choice.tokens, letters)
+        replies = 1 + resolved(self.samples)
+        return Cost.of(choice.tokens + read * replies, letters + questions * replies * resolved(self.max_new_tokens))
