@@ -487,4 +487,8 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
                 )
             elif home.suffix in (".jsonl", ".yaml") and key not in ("model", "judge"):
                 write_rows(home, kind, key)
+            elif home.suffix == ".csv" and kind == "probe":
+                home.write_text(
+                    "statement,label\n" + "".join(f"The {name} number is {n}.,{n % 2}\n" for n in range(24))
+                )
         write_named(folder, value, kind if key != "intent" else "intent")

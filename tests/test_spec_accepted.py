@@ -97,9 +97,11 @@ def test_what_effort_gives_is_compared_with_what_was_written_before_the_run(file
 
 def test_every_measure_attack_and_voter_runs_with_every_option(files):
     """One run holds them all: each option is a stage of its own. Servers are left out, and what
-    costs minutes is made small."""
+    costs minutes is made small. Attacks of one kind that are judged otherwise cannot stand in one
+    run, so each way of judging has its own."""
     small: dict[str, Any] = {"limit": 2, "max_new_tokens": 2, "episodes": 1, "turns": 1}
     held: dict[str, list[dict[str, Any]]] = {"feedback": [], "attack": [], "measure": []}
+    judged: dict[str, list[dict[str, Any]]] = {}
     for _, section, name, stage in [*FORMS, *OPTIONS]:
         record = next(record for home, known, record in kinds() if (home, known) == (section, name))
         served = any("://" in str(stage.get(knob, "")) for knob in ("judge", "attacker"))
@@ -118,7 +120,8 @@ def test_every_measure_attack_and_voter_runs_with_every_option(files):
         if (
             stage := knobs | stage | must | ({"samples": 16} if name == "goodhart" and "samples" in stage else {})
         ) not in held[section]:
-            held[section].append(stage)
+            way = ", ".join(f"{knob}={stage[knob]}" for knob in JUDGED_BY if section == "attack" and knob in stage)
+            (judged.setdefault(way, []) if way else held[section]).append(stage)
     intent = {"constitution": "constitution.md", "pairs": ["pairs.jsonl"], "prompts": ["prompts.jsonl"]}
     data = {
         "name": "all",
@@ -128,10 +131,16 @@ def test_every_measure_attack_and_voter_runs_with_every_option(files):
         "collect": {"samples": 2, "max_new_tokens": 2},
     }
     out = io.StringIO()
-    path = written(files, data | held)
-    run = align(Request(path, runs=files / "runs"), View(Console(file=out, width=300)))
-    assert out.getvalue().count("✓") >= len(held["feedback"]) + len(held["measure"]) + len(held["attack"])
-    assert (run / "report.html").exists()
+    assert len(judged) >= 3
+    bare = {"name": "judged", "model": "./model"}
+    for document in (data | held, *(bare | {"attack": stages} for stages in judged.values())):
+        path = written(files, document)
+        run = align(Request(path, runs=files / "runs"), View(Console(file=out, width=300)))
+        assert (run / "report.html").exists()
+    assert out.getvalue().count("✓") >= sum(map(len, (*held.values(), *judged.values())))
+
+
+JUDGED_BY = ("judge", "judge_labels", "anytime")
 
 
 BLOCK = re.compile(r"(?P<sketch><!-- sketch: [^\n]* -->\n)?^ *```ya?ml\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)

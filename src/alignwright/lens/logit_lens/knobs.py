@@ -15,7 +15,7 @@ from alignwright.lens.logit_lens import section
 
 DEPTH = Claim(
     name="logit_lens.depth", title="How deep the next word is settled (0 at the first block, 1 at the last)",
-    axis="inside", better=None, unit="of the depth",
+    axis="inside", better=None, unit="fraction",
 )  # fmt: skip
 HALF = Claim(name="logit_lens.half", title="Next words settled at half the depth", axis="inside", better=None)
 CONTROL = HALF.but(name="logit_lens.control", title="The same with the stream's coordinates shuffled", promisable=False)
