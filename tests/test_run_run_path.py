@@ -61,7 +61,9 @@ def test_a_project_that_moved_keeps_its_run_and_so_does_one_of_before_the_note(
     first = run_path(tmp_path, experiment)
     assert first == tmp_path / f"small-{experiment.id[:6]}"
     (first / "spec").mkdir(parents=True)
-    for noted in ({}, {"spec_folder": "../../where/it/was"}, {"spec_folder": str(specs[0].parent)}):
+    (first / "spec" / "spec.yaml").write_text(SPEC)
+    (tmp_path / "elsewhere").mkdir()  # a folder that is there, without the spec: the run was copied
+    for noted in ({}, *({"spec_folder": to} for to in ("../../where/it/was", "../elsewhere", str(specs[0].parent)))):
         (first / "spec" / "provenance.json").write_text(json.dumps(noted))
         assert run_path(tmp_path, experiment) == first
     (first / "spec" / "provenance.json").write_text(json.dumps({"spec_folder": str(specs[1].parent)}))

@@ -15,7 +15,7 @@ def new(
         typer.Option(
             "--from",
             help="An example to begin with: quickstart, rlhf, constitutional, dpo, tax_front, goodhart,"
-            " goodhart_stopped, or audit or conduct (train nothing).",
+            " goodhart_stopped, or audit, conduct or lens (train nothing).",
         ),
     ] = None,
 ) -> None:

@@ -55,7 +55,10 @@ def has_fast_blocks(body: Any) -> bool:
 
 
 def _hooked(body: Any) -> bool:
-    return any(module._forward_hooks or module._forward_pre_hooks for module in body.modules())
+    """Hooks on a block or on the final norm. The embedding is called as a module here too, with its
+    hooks (token rows that are trained have one there)."""
+    parts = (*body.layers.modules(), *body.norm.modules())
+    return any(module._forward_hooks or module._forward_pre_hooks for module in parts)
 
 
 def short_enough(body: Any, longest: int) -> bool:

@@ -30,10 +30,19 @@ def spec_place(experiment: Experiment, run: Path) -> dict[str, str]:
 
 
 def _is_of_another(run: Path, place: str) -> bool:
-    """Whether a run's spec lies in another folder than this one, and lies there still."""
+    """Whether the spec that a run was made of lies in another folder than this one, still in the same
+    words. What the note says from the run's own folder leads elsewhere once the run was copied."""
     facts = json_of(run / "spec" / "provenance.json")
     noted = cast("dict[str, Any]", facts).get("spec_folder") if isinstance(facts, dict) else None
-    if noted is None:
-        return False
     folder = (run / str(noted)).resolve()
-    return str(folder) != place and folder.is_dir()
+    if noted is None or str(folder) == place or not folder.is_dir():
+        return False
+    words = _lines(run / "spec" / "spec.yaml")
+    return any(_lines(path) == words for path in sorted(folder.glob("*.y*ml")))
+
+
+def _lines(path: Path) -> list[str] | None:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -32,9 +32,10 @@ EXAMPLES = {
     "goodhart_stopped": "goodhart_stopped.yaml",
     "audit": "audit.yaml",
     "conduct": "conduct.yaml",
+    "lens": "lens.yaml",
 }
 """What `new --from` takes, and the spec of each."""
-_OF_ANY_MODEL = ("audit", "conduct")
+_OF_ANY_MODEL = ("audit", "conduct", "lens")
 _NAME_LINE, _NOT_IN_A_NAME = re.compile(r"(?m)^name:.*$"), re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME = 50
 _DATA_FOLDER = re.compile(r"(?<![\w/])(?:quickstart|goodhart)/")
