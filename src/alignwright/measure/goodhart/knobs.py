@@ -112,7 +112,7 @@ class GoodhartMeasure(Stage):
     """Does gold still rise with the proxy, how far would it, and how much of the proxy's gain is
     value, here and elsewhere?"""
 
-    compares: ClassVar[Literal["nothing", "before", "all"]] = "all"
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "all"
 
     by: Literal["goodhart"]
     proxy: Annotated[str, NamesJudge()] = Field(min_length=1, description=f"the judge that was optimised: {_NAMES}")

@@ -83,7 +83,7 @@ class HackingMeasure(Stage):
     """Does the proxy rise where a gold judge falls, by which visible features, and which edits
     of a reply fool it?"""
 
-    compares: ClassVar[Literal["nothing", "before", "all"]] = "before"
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "before"
     tries_reward: ClassVar[bool] = True
 
     by: Literal["hacking"]
