@@ -96,7 +96,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "cost_limit": {"cost": "rules.yaml"},
     "kl_target": {"kl_coef": 0.1},
     "judge_labels": {"judge": "self"},
-    "probe.positive": {"negative": "held.jsonl"},
+    "probe.positive": {"negative": "watch.jsonl"},
     "probe.negative": {"positive": "held.jsonl"},
 }
 """Options that do something only beside others."""
