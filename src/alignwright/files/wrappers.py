@@ -25,18 +25,17 @@ def read_wrappers(file: Path) -> dict[str, str]:
         raise ValueError(str(error)) from None
 
 
-def wrapper_faults(file: Path, kinds: Mapping[str, bool]) -> Iterator[tuple[tuple[str], str]]:
-    """What is wrong with a file of wrappers, and kinds of prompts (`questions`, `requests`) that are asked and for
-    which it has none."""
+def wrapper_faults(file: Path, *, requests: bool, questions: bool) -> Iterator[tuple[tuple[str], str]]:
+    """What is wrong with a file of wrappers, and kinds of prompts that are asked and for which it has none."""
     try:
         templates = read_wrappers(file).values()
     except ValueError as error:
         yield ("wrappers",), str(error)
         return
     biased = [WRONG in template for template in templates]
-    if kinds.get("questions") and not any(biased):
+    if questions and not any(biased):
         yield ("wrappers",), f"{file}: no wrapper has a place for {WRONG}, so there is none for 'questions'; add one"
-    if kinds.get("requests") and all(biased):
+    if requests and all(biased):
         yield ("wrappers",), f"{file}: every wrapper wants {WRONG}, which requests do not have; add one without"
 
 

@@ -70,8 +70,8 @@ class WrappedMeasure(Stage):
         constitution: Constitution | None,  # noqa: ARG002
     ) -> Iterator[tuple[Knob, str]]:
         if self.wrappers is not None:
-            kinds = {"requests": bool(self.requests), "questions": bool(self.questions)}
-            yield from wrapper_faults(setting.path(self.wrappers), kinds)
+            file = setting.path(self.wrappers)
+            yield from wrapper_faults(file, requests=bool(self.requests), questions=bool(self.questions))
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
