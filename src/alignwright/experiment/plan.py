@@ -8,7 +8,7 @@ other, so that the judge is loaded once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from dataclasses import replace
 
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.job.job import BASELINE, Job, Role, stage_name
@@ -118,15 +118,19 @@ def _tries_reward(experiment: Experiment, place: int, tried: set[int]) -> list[i
 
 
 def _judged(experiment: Experiment, place: int, model: str, judges: Needs) -> Job:
-    """A measure by judges of replies, with the models and the earlier measurements that it
-    compares with."""
-    measure, models = experiment.measure[place], model_stages(experiment)
+    """A measure by judges of replies."""
+    measure = experiment.measure[place]
     needs = _judges_of([name for _, name in measure.judges()], judges) | _of_model(model)
-    before = models[: models.index(model)]
-    earlier = {"nothing": (), "start": before[:1], "before": before[-1:], "all": before}[measure.compares]
-    if earlier:
-        needs["earlier"] = tuple(Job("measure", place, measure, of).name for of in earlier)
-    return Job("measure", place, measure, model, needs)
+    return _compared(experiment, Job("measure", place, measure, model, needs))
+
+
+def _compared(experiment: Experiment, job: Job) -> Job:
+    """The job with the same stage's results on the earlier models that it compares with."""
+    models = model_stages(experiment)
+    before = models[: models.index(job.model)]
+    earlier = {"nothing": (), "start": before[:1], "before": before[-1:], "all": before}[job.stage.compares]
+    needs: Needs = {"earlier": tuple(replace(job, model=of).name for of in earlier)} if earlier else {}
+    return replace(job, needs={**job.needs, **needs})
 
 
 def _unjudged(experiment: Experiment, model: str) -> Iterator[Job]:
@@ -137,8 +141,7 @@ def _unjudged(experiment: Experiment, model: str) -> Iterator[Job]:
     for place, attack in enumerate(experiment.attack):
         yield Job("attack", place, attack, model, _of_model(model))
     for place, lens in enumerate(experiment.lens):
-        start = {"earlier": (Job("lens", place, lens).name,)} if lens.compares == "start" and model != BASELINE else {}
-        yield Job("lens", place, lens, model, _of_model(model) | cast("Needs", start))
+        yield _compared(experiment, Job("lens", place, lens, model, _of_model(model)))
 
 
 def _judges_of(names: list[str], judges: Needs) -> Needs:
