@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from alignwright.core.section import FindingTable
 from alignwright.files.errors import SpecError
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.stats.median import median, median_interval
+from alignwright.stats.median import median_interval
 from alignwright.train.exchange.classifier import first_alarm, fit_head, load_head, smoothed, threshold_for
 from alignwright.train.exchange.knobs import ExchangeClassifier
 from alignwright.train.exchange.planted import BAD, GOOD, planted

@@ -9,14 +9,6 @@ from collections.abc import Sequence
 from alignwright.stats.intervals import Interval
 
 
-def median(values: Sequence[float]) -> float:
-    """The middle one, or the mean of the two in the middle."""
-    if not values:
-        raise ValueError("median: of no value there is none")
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
 def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The narrowest symmetric pair of order statistics that holds the median with at least this probability; none of
     fewer values than it takes (six at 95 %)."""

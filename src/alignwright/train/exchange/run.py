@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from torch import Tensor
 
@@ -21,11 +22,14 @@ from alignwright.core.claims import Claim
 from alignwright.core.records import Comparison, Finding, content_id
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
-from alignwright.model.layer_states import block_count, token_states
+from alignwright.model.activations.capture import row_states
+from alignwright.model.activations.layout import layout_of
+from alignwright.model.activations.sites import Site
 from alignwright.model.loaded_model import LoadedModel
+from alignwright.model.tokens import TokenRow
 from alignwright.stats.auroc import auroc
 from alignwright.stats.intervals import Interval, share_interval
-from alignwright.stats.median import median, median_interval
+from alignwright.stats.median import median_interval
 from alignwright.train.exchange.classifier import Head, Settings, first_alarm, fit_head, smoothed, threshold_for
 from alignwright.train.exchange.knobs import AUROC, DELAY, DETECTED, FALSE_ALARMS, LAST, PROMPT, ExchangeClassifier
 from alignwright.train.exchange.planted import BAD, GOOD, Span, exchange, planted
@@ -61,7 +65,7 @@ def classify(
 ) -> list[Finding]:
     """Fit, calibrate, measure. Raises ValueError of too few pairs."""
     train, calibration, test = split(pairs, stage.heldout, job.seed)
-    layer, chat = round(stage.depth * block_count(policy)), policy.chat
+    layer, chat = round(stage.depth * len(layout_of(policy).blocks)), policy.chat
     # 1. fitted on whole exchanges, good and bad
     rows = [exchange(chat, pair, reply) for pair in train for reply in (GOOD, BAD)]
     labels, states = [False, True] * len(train), token_states(policy, rows, layer)
@@ -138,6 +142,17 @@ def measured(
         _share(LAST, last, clusters, name, f"{rate}; known only when the whole reply has been written"),
         _share(PROMPT, prompt, clusters, name, f"{rate}; planted and harmless passages have the same prompts"),
     ]
+
+
+def token_states(policy: LoadedModel, rows: Sequence[TokenRow], layer: int) -> list[Tensor]:
+    """For each row of one reply what `layer` blocks leave at its prompt's last token and at each of the reply's,
+    [1 + T, H] in float32 on the CPU; of none, the embeddings. Raises ValueError for a row longer than the model
+    reads."""
+    site = Site(layer - 1) if layer else Site(0, "resid_pre")
+    states = dict[int, Tensor]()
+    for each in row_states(policy, [(*row.prompt, *row.replies[0]) for row in rows], [site]):
+        states[each.row] = each.states[site][len(rows[each.row].prompt) - 1 :].float().cpu()
+    return [states[place] for place in range(len(rows))]
 
 
 def _streams(head: Head, spans: Sequence[Span], bad: Sequence[Tensor], good: Sequence[Tensor]) -> Streams:
