@@ -21,9 +21,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from alignwright.model.logistic import logistic_weights
+
 Method = Literal["logistic", "lda", "mean_difference"]
 PENALTY, SHRINKAGE = 10.0, 0.1
-_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +77,3 @@ def _logistic(wide_NH: Tensor, positive_N: Tensor) -> Probe:
     weights_H, bias = logistic_weights(scaled_NH, positive_N, PENALTY)
     raw_H = weights_H / deviation_H
     return Probe(raw_H.float(), float(bias - raw_H @ mean_H))
-
-
-def logistic_weights(inputs_NH: Tensor, positive_N: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """The weights and the bias of a logistic regression, the bias without a penalty."""
-    sign_N = torch.where(positive_N, 1.0, -1.0).double()
-    parameters = torch.zeros(inputs_NH.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    search = torch.optim.LBFGS(
-        [parameters], max_iter=_STEPS, tolerance_grad=1e-7, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        margin_N = sign_N * (inputs_NH @ parameters[:-1] + parameters[-1])
-        total = torch.nn.functional.softplus(-margin_N).sum() + penalty / 2 * parameters[:-1].square().sum()
-        total.backward()
-        return total
-
-    with torch.enable_grad():
-        search.step(loss)
-    result = parameters.detach()
-    return result[:-1], result[-1]

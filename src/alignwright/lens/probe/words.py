@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from alignwright.lens.probe.fit import logistic_weights
+from alignwright.model.logistic import logistic_weights
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _MOST, _PENALTY = 4096, 1.0

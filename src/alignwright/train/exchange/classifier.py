@@ -22,6 +22,7 @@ from torch import Tensor
 
 from alignwright.files.contents import json_object
 from alignwright.job.ledger import write_json
+from alignwright.model.logistic import logistic_weights
 from alignwright.model.weights import load_tensors, write_tensors
 
 TENSORS, META = "exchange.safetensors", "exchange.json"
@@ -64,25 +65,13 @@ def load_head(folder: Path) -> tuple[Head, Settings]:
 def fit_head(states: Sequence[Tensor], bad: Sequence[bool], penalty: float) -> Head:
     """The minimum of the mean logistic loss, each exchange weighing the same, plus penalty x |w|^2. Deterministic."""
     state_NH = torch.cat([state.double() for state in states])
-    label_N = torch.cat([torch.full((len(s),), float(label)) for s, label in zip(states, bad, strict=True)]).double()
-    weight_N = torch.cat([torch.full((len(state),), 1.0 / len(state)) for state in states]).double() / len(states)
+    bad_N = torch.cat([torch.full((len(state),), label) for state, label in zip(states, bad, strict=True)])
+    weight_N = torch.cat([torch.full((len(state),), 1.0 / len(state)) for state in states]).double()
     mean_H, scale_H = state_NH.mean(dim=0), state_NH.std(dim=0).clamp_min(1e-6)
-    scaled_NH = (state_NH - mean_H) / scale_H
-    parameters = torch.zeros(scaled_NH.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logit_N = scaled_NH @ parameters[:-1] + parameters[-1]
-        loss_N = torch.nn.functional.binary_cross_entropy_with_logits(logit_N, label_N, reduction="none")
-        loss = (weight_N * loss_N).sum() + penalty * (parameters[:-1] ** 2).sum()
-        torch.autograd.backward(loss)
-        return loss
-
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[arg-type]
-    found = parameters.detach()
-    return Head(found[:-1].clone(), found[-1:].clone(), mean_H, scale_H)
+    # the sum over exchanges: the penalty counts as often as there are exchanges
+    scaled_NH, count = (state_NH - mean_H) / scale_H, len(states)
+    weight_H, bias = logistic_weights(scaled_NH, bad_N, 2 * penalty * count, weight_N)
+    return Head(weight_H.clone(), bias[None].clone(), mean_H, scale_H)
 
 
 def smoothed(logits: Sequence[float], window: int) -> list[float]:
