@@ -74,6 +74,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "ability": {"limit": 4},
     "probe": {"concept": "truth", "data": "labelled_texts.jsonl", "layer": 1},
     "logit_lens": {"prompts": "held.jsonl"},
+    "patch": {"task": "words", "pairs": "contrast.jsonl"},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -167,6 +168,7 @@ SPECIAL: dict[str, list[Any]] = {
     "lower": [["every.acc"]],
     "scores": [["every.acc_norm"]],
     "concept": ["honesty"],
+    "patch.task": ["agreement"],
     "probe.layer": [0, 0.5],
     "steer.layer": [0, 0.5],
 }
@@ -191,6 +193,7 @@ PATHS = {
     "agent.data": "agents.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
+    "patch.pairs": "contrast.jsonl",
     "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
     "tried": "tried.jsonl", "steer.requests": "refusal.jsonl",
     "probe.positive": "held.jsonl", "probe.negative": "watch.jsonl",
@@ -337,6 +340,7 @@ def write_data(folder: Path) -> None:
         "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
         "fulfilled.jsonl": ("suite", "judge_labels"),
         "labelled_texts.jsonl": ("probe", "data"), "tried.jsonl": ("value", "prompts"),
+        "contrast.jsonl": ("patch", "pairs"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -432,6 +436,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "harm": {"deleted": ["b.txt"]},
                 **state,
             }
+        case ("patch", "pairs"):
+            return {"clean": f"A {mark}", "corrupt": f"B {mark}", "answer": " a", "wrong": " b", "topic": f"t{i % 5}"}
         case ("probe", "data"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
         case ("transcripts", _):

@@ -50,6 +50,7 @@ Kind = Literal[
     "self_description",
     "agent_scenario",
     "labelled_text",
+    "contrast_pair",
 ]
 _PROMPT = (
     "prompt",

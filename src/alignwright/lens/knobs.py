@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from alignwright.lens.logit_lens.knobs import LogitLensStage
+from alignwright.lens.patch.knobs import PatchStage
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.steer.knobs import SteerStage
 
-AnyLens = ProbeStage | LogitLensStage | SteerStage
+AnyLens = ProbeStage | LogitLensStage | SteerStage | PatchStage

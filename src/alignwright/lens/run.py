@@ -9,6 +9,8 @@ from alignwright.job.job import Result
 from alignwright.lens.knobs import AnyLens
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.logit_lens.run import measure_logit_lens
+from alignwright.lens.patch.knobs import PatchStage
+from alignwright.lens.patch.run import measure_patch
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.probe.run import measure_probe
 from alignwright.lens.steer.knobs import SteerStage
@@ -24,5 +26,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_logit_lens(stage, job)
         case SteerStage():
             return measure_steer(stage, job)
+        case PatchStage():
+            return measure_patch(stage, job)
         case _ as never:
             assert_never(never)

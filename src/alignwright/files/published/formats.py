@@ -67,6 +67,7 @@ KNOBS: dict[Kind, str] = {
     "self_description": "ability `traits`",
     "agent_scenario": "agent `data`",
     "labelled_text": "probe `data`",
+    "contrast_pair": "patch `pairs`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

@@ -29,6 +29,7 @@ _MARK = "alignwright_layout"
 _LEAST = 4  # tokens of the text that is read: more than any norm's or convolution's edge
 _ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 0.03}
 """Of the largest number that a block adds: how far the sum of its writes may be from it."""
+_ROUNDS = 4  # times that a number of the stream is rounded on its way through a block
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def attached(hooks: Sequence[tuple[nn.Module, str, Any]]) -> Iterator[None]:
 def _layout(policy: LoadedModel, body: Any) -> Layout:
     config = body.config.get_text_config()
     blocks = _blocks(policy, body, int(config.num_hidden_layers))
-    ids_BT = _text(policy)
+    ids_BT = check_text(policy)
     inputs, exits, outputs = _watched(body, blocks, ids_BT)
     hidden = int(config.hidden_size)
     for layer in range(len(blocks)):
@@ -137,13 +138,14 @@ def _layout(policy: LoadedModel, body: Any) -> Layout:
                     " cannot be read"
                 )
     pairs = [(a, b) for a, b in zip(inputs, exits, strict=True) if a is not None and b is not None]
-    writes = tuple(_writes(after - before, outputs[layer]) for layer, (before, after) in enumerate(pairs))
+    writes = tuple(_writes(before, after, outputs[layer]) for layer, (before, after) in enumerate(pairs))
     layout = Layout(body, tuple(blocks), writes, hidden)
     _check_stream(policy, layout, ids_BT, [after for _, after in pairs], [before for before, _ in pairs])
     return layout
 
 
-def _text(policy: LoadedModel) -> Tensor:
+def check_text(policy: LoadedModel) -> Tensor:
+    """The tokens of a short text, by which is seen what the modules do."""
     row = policy.chat.text("A check of the layers.")
     ids = [*row.prompt, *row.replies[0]]
     return torch.tensor([ids if len(ids) >= _LEAST else ids * _LEAST], device=policy.device)
@@ -190,12 +192,14 @@ def _watched(
     return inputs, exits, outputs
 
 
-def _writes(change_BTH: Tensor, outputs: dict[str, Tensor]) -> Writes | None:
-    """The modules whose outputs, all times one factor, add up to what a block changed: the shallowest."""
-    wide = {path: x.float() for path, x in outputs.items() if x.numel() == change_BTH.numel()}
+def _writes(before_BTH: Tensor, after_BTH: Tensor, outputs: dict[str, Tensor]) -> Writes | None:
+    """The modules whose outputs, all times one factor, add up to what a block changed: the shallowest. Where the
+    stream is large (an attention sink) the change is known no better than the stream is rounded."""
+    wide = {path: x.float() for path, x in outputs.items() if x.numel() == before_BTH.numel()}
     order = sorted(wide, key=lambda path: path.count("."))
-    change = change_BTH.float().flatten()
-    within = _ROUNDING.get(change_BTH.dtype, 0.03) * float(change.abs().max())
+    change = (after_BTH.float() - before_BTH.float()).flatten()
+    rounding = _ROUNDS * torch.finfo(after_BTH.dtype).eps * after_BTH.float().abs().flatten()
+    within = _ROUNDING.get(after_BTH.dtype, 0.03) * float(change.abs().max()) + rounding
     ran = {path: place for place, path in enumerate(outputs)}
 
     def factor_of(*paths: str) -> float | None:
@@ -203,7 +207,7 @@ def _writes(change_BTH: Tensor, outputs: dict[str, Tensor]) -> Writes | None:
         square = float(total @ total)
         factor = float(total @ change) / square if square else 0.0
         factor = 1.0 if abs(factor - 1.0) < 1e-3 else factor
-        return factor if float((factor * total - change).abs().max()) <= within else None
+        return factor if bool(((factor * total - change).abs() <= within).all()) else None
 
     for place, one in enumerate(order):
         if (factor := factor_of(one)) is not None:
