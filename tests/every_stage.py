@@ -75,6 +75,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "probe": {"concept": "truth", "data": "labelled_texts.jsonl", "layer": 1},
     "logit_lens": {"prompts": "held.jsonl"},
     "patch": {"task": "words", "pairs": "contrast.jsonl"},
+    "sae": {"text": "plain.jsonl", "latents": 8, "k": 2},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""

@@ -13,6 +13,8 @@ from alignwright.lens.patch.knobs import PatchStage
 from alignwright.lens.patch.run import measure_patch
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.probe.run import measure_probe
+from alignwright.lens.sae.knobs import SaeStage
+from alignwright.lens.sae.run import measure_sae
 from alignwright.lens.steer.knobs import SteerStage
 from alignwright.lens.steer.run import measure_steer
 
@@ -28,5 +30,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_steer(stage, job)
         case PatchStage():
             return measure_patch(stage, job)
+        case SaeStage():
+            return measure_sae(stage, job)
         case _ as never:
             assert_never(never)

@@ -11,7 +11,7 @@ Shapes: B rows, T tokens, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +49,14 @@ class Ablate:
         return states_BTH - (states_BTH @ unit_H)[..., None] * unit_H
 
 
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """The states at a site become what a function makes of them; no weights can be that."""
+
+    site: Site
+    change: Callable[[Tensor], Tensor]
+
+
 Edit = Add | Ablate
 
 
@@ -78,12 +86,14 @@ def written_sites(layout: Layout) -> list[Site]:
 
 
 @contextmanager
-def edited(policy: LoadedModel, edits: Sequence[Edit]) -> Iterator[None]:
+def edited(policy: LoadedModel, edits: Sequence[Edit | Rewrite]) -> Iterator[None]:
     """The model with these edits while this lasts, whatever it is asked for; those of one site in their order.
     All hooks or none. Raises ValueError for a site that it has not or a vector of another model."""
     layout = layout_of(policy)
     layout.check([edit.site for edit in edits])
     for edit in edits:
+        if isinstance(edit, Rewrite):
+            continue
         vector = edit.vector if isinstance(edit, Add) else edit.direction
         if vector.shape != (layout.hidden,):
             raise ValueError(
@@ -94,21 +104,21 @@ def edited(policy: LoadedModel, edits: Sequence[Edit]) -> Iterator[None]:
         yield
 
 
-def _hook(layout: Layout, edit: Edit) -> tuple[nn.Module, str, Any]:
+def _hook(layout: Layout, edit: Edit | Rewrite) -> tuple[nn.Module, str, Any]:
     module, factor = layout.module(edit.site)
     if edit.site.where == "resid_pre":
         return module, "pre", partial(_before, edit)
     return module, "post", partial(_after, edit, factor)
 
 
-def _before(edit: Edit, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _before(edit: Edit | Rewrite, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     states = states_read(args, kwargs)
     assert states is not None
     states = edit.change(states)
     return ((states, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": states})
 
 
-def _after(edit: Edit, factor: float, _module: Any, _args: Any, output: Any) -> Any:
+def _after(edit: Edit | Rewrite, factor: float, _module: Any, _args: Any, output: Any) -> Any:
     states = tensor_of(output)
     assert states is not None
     states = edit.change(states) if factor == 1.0 else edit.change(states * factor) / factor

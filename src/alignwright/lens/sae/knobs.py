@@ -1,0 +1,86 @@
+"""A sparse autoencoder, knob by knob (`lens: {by: sae}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.items import TextItem
+from alignwright.lens.sae import section
+
+LEAST = 10
+"""Texts that a dictionary needs at least, a fifth of them held out."""
+EXPLAINED = Claim(
+    name="sae.explained", title="Variance of the activations that the dictionary explains", axis="inside", better=None,
+    unit="fraction", low=None, paired=False,
+)  # fmt: skip
+_BESIDE = {"promisable": False}
+CLAIMS = (
+    EXPLAINED,
+    EXPLAINED.but(name="sae.over_gaussian", title="Explained beyond the same recipe on Gaussian activations", high=2.0),
+    EXPLAINED.but(name="sae.gaussian", title="Explained by the same recipe of Gaussian activations", **_BESIDE),
+    EXPLAINED.but(name="sae.components", title="Explained by as many principal components", **_BESIDE),
+    EXPLAINED.but(name="sae.recovered", title="Loss recovered, from zeros in the activations' place"),
+    EXPLAINED.but(name="sae.recovered_mean", title="Loss recovered, from their mean in their place"),
+    EXPLAINED.but(name="sae.on", title="Latents on per token", unit="latents", low=0.0, high=None),
+    EXPLAINED.but(name="sae.dead", title="Latents that no token switches on", low=0.0),
+)
+
+
+class SaeStage(Stage):
+    """Which features do a block's activations fall into: a sparse dictionary is trained on them, and held against the
+    same of Gaussian activations that have none?"""
+
+    by: Literal["sae"]
+    text: Annotated[Paths, Reads(TextItem)] = Field(default=(), description="plain texts whose activations are read")
+    conversations: Annotated[Paths, Reads("conversations")] = Field(
+        default=(), description="whole conversations whose activations are read"
+    )
+    architecture: Literal["topk", "batch_topk", "jumprelu"] = Field(
+        default="topk", description="which latents a token keeps"
+    )
+    layer: int | Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="the block whose output is taken apart, from 0, or a part of the depth"
+    )
+    latents: Annotated[Annotated[int, Field(ge=2)] | None, Effort(2048, 4096, 16384)] = Field(
+        default=None, description="the size of the dictionary (from effort)"
+    )
+    k: Count = Field(default=32, description="latents that are on per token (of batch_topk and jumprelu on average)")
+    tokens: Annotated[Annotated[int, Field(ge=1000)] | None, Effort(30000, 300000, 2000000)] = Field(
+        default=None, description="at most so many tokens are read, a fifth of the texts held out (from effort)"
+    )
+
+    @model_validator(mode="after")
+    def _some_text(self) -> SaeStage:
+        if not (self.text or self.conversations):
+            raise ValueError("a dictionary is made of texts: give files under 'text' or 'conversations'")
+        return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    @property
+    def converses(self) -> bool:
+        return bool(self.conversations)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return CLAIMS
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        """Fewer texts than can be fitted to and held out."""
+        count = len({row for file in files for row in file.rows})
+        if files and count < LEAST:
+            first = str(files[0].knob[0])
+            yield (first,), f"{count} different texts: a dictionary needs at least {LEAST}, a fifth of them held out"
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        tokens = sizes.files(self, "text").tokens + sizes.files(self, "conversations").tokens
+        return Cost.of(min(tokens, resolved(self.tokens)))

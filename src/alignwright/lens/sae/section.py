@@ -1,0 +1,80 @@
+"""Dictionaries in the report: what each explains beside its controls, and its largest latents to read.
+
+Tokens are text of others: they stand in records of words, and whoever renders escapes them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+
+CLAIMS = (
+    "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.recovered", "sae.recovered_mean",
+    "sae.on", "sae.dead",
+)  # fmt: skip
+INTRO = (
+    "Axis: inside. Unit: parts of the variance and of the loss, and counts of latents, on held-out tokens without"
+    " attention sinks. Controls: the same recipe on Gaussian activations of the same mean and covariance, in which"
+    " there are no features, and as many principal components."
+)
+HOW = (
+    "A row of the second table is a latent: the part of the held-out tokens that switch it on, the tokens whose logits"
+    " it raises and lowers most, and where it is on most (the token stands between brackets). Dictionaries of models"
+    " with random weights have tidy latents too: what one seems to mean is a guess, until steering along it or ablating"
+    " it shows the same."
+)
+_COLUMNS = ("The latents that carry most", "On, of tokens", "Promotes", "Suppresses", "Where it is on most")
+
+
+def section(table: FindingTable) -> Section | None:
+    """None where no dictionary was made."""
+    stages = [stage for stage in table.stages if table.level(CLAIMS[0], stage)]
+    if not stages:
+        return None
+    rows = tuple(
+        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
+        for claim in CLAIMS
+        if table.levels(claim)
+    )
+    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    for stage in stages:
+        level = table.level(CLAIMS[0], stage)
+        if level is None:
+            continue
+        if level.note:
+            blocks.append(Text(text=f"{table.stage(stage)}: {level.note}"))
+        latents = [
+            (name.removeprefix("latent "), json.loads(str(value)))
+            for name, value in level.detail.items()
+            if name.startswith("latent ")
+        ]
+        if latents:
+            blocks.append(Table(columns=_COLUMNS, rows=tuple(_latent(name, feature) for name, feature in latents)))
+    return Section(
+        name="sae", title="Features of the activations", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
+        media=("page", "card", "terminal"), tells=("sae.",),
+    )  # fmt: skip
+
+
+def _latent(name: str, feature: dict[str, Any]) -> tuple[Cell, ...]:
+    examples = tuple(
+        f"{each['value']:.1f}: {each['before']}[{each['token']}]{each['after']}" for each in feature["examples"]
+    )
+    return (
+        Cell(text=f"latent {name}"),
+        Cell(text=f"{feature['rate']:.2%} of {round(feature['tokens'] / feature['rate'])}"),
+        Cell(text=_words(feature["promotes"])),
+        Cell(text=_words(feature["suppresses"])),
+        Cell(lines=examples),
+    )
+
+
+def _words(words: list[list[Any]]) -> str:
+    return ", ".join(repr(str(word)) for word, _ in words[:5])
+
+
+def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
+    level = table.level(claim, stage)
+    return Cell() if level is None else Cell(number=number(level))
