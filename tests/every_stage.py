@@ -172,6 +172,7 @@ SPECIAL: dict[str, list[Any]] = {
     "patch.task": ["agreement"],
     "probe.layer": [0, 0.5],
     "steer.layer": [0, 0.5],
+    "sae.layer": [0, 0.5],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -194,7 +195,7 @@ PATHS = {
     "agent.data": "agents.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
-    "patch.pairs": "contrast.jsonl",
+    "patch.pairs": "contrast.jsonl", "conversations": "talks.jsonl",
     "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
     "tried": "tried.jsonl", "steer.requests": "refusal.jsonl",
     "probe.positive": "held.jsonl", "probe.negative": "watch.jsonl",
@@ -441,6 +442,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return {"clean": f"A {mark}", "corrupt": f"B {mark}", "answer": " a", "wrong": " b", "topic": f"t{i % 5}"}
         case ("probe", "data"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
+        case ("sae", "conversations"):
+            return {"messages": [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"{i}."}]}
         case ("transcripts", _):
             turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]
             return {"messages": turns, "hacked": bool(i % 2)}

@@ -101,6 +101,7 @@ def test_the_dictionary_is_on_disk(folder: Path) -> None:
         ({"text": []}, "a dictionary is made of texts"),
         ({"text": ["few.jsonl"]}, "3 different texts: a dictionary needs at least 10, a fifth of them held out"),
         ({"latents": 1}, "latents"),
+        ({"k": 65}, "k is 65, and there are 64 latents"),
     ],
 )
 def test_bad_input_is_one_line(spec: Path, knobs: dict[str, object], line: str) -> None:

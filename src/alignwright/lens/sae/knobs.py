@@ -61,6 +61,8 @@ class SaeStage(Stage):
     def _some_text(self) -> SaeStage:
         if not (self.text or self.conversations):
             raise ValueError("a dictionary is made of texts: give files under 'text' or 'conversations'")
+        if self.latents is not None and self.k > self.latents:
+            raise ValueError(f"k is {self.k}, and there are {self.latents} latents: it is at most as many")
         return self
 
     @classmethod
