@@ -381,6 +381,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
         case (_, "winobias"):
             sides = {"right": "the nurse", "other": "the guard", "pro": i % 2 == 0, "pronoun": "she"}
             return {"sentence": f"The nurse told the guard that she {mark}."} | sides
+        case ("patch", "pairs"):
+            return {"clean": f"A {mark}", "corrupt": f"B {mark}", "answer": " a", "wrong": " b", "topic": f"t{i % 5}"}
         case (_, "pairs"):
             return prompt | {"chosen": f"kind {i}", "rejected": f"rude {i} x", "principle": "be_kind"}
         case (_, "people"):
@@ -438,8 +440,6 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "harm": {"deleted": ["b.txt"]},
                 **state,
             }
-        case ("patch", "pairs"):
-            return {"clean": f"A {mark}", "corrupt": f"B {mark}", "answer": " a", "wrong": " b", "topic": f"t{i % 5}"}
         case ("probe", "data"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
         case ("sae", "conversations"):
