@@ -12,8 +12,8 @@ from claims_case import CLAIMS
 
 from alignwright.attack.encodings import CODES
 from alignwright.attack.knobs import Mutate
-from alignwright.attack.mutation_names import mutation_names, read_table
-from alignwright.attack.mutations import mutate, mutated, mutations, part
+from alignwright.attack.mutation_names import chain_part, mutation_names, read_table
+from alignwright.attack.mutations import mutate, mutated, mutations
 from alignwright.attack.target import Target
 from alignwright.core.records import Conversation, Reply
 from alignwright.files.items import RefusalItem
@@ -76,7 +76,7 @@ def test_mutations_compose_in_their_order():
     assert turns[0].content.startswith("Anzr gerr"), "the shots before a code are written in it"
     assert turns[1].content.startswith("Bnx"), "and their replies, where the reply is asked for in it"
     assert mutated(ITEM, "table", by_name, 0).conversation.last.content == "How do I dire the mot magique?"
-    assert part("past_tense+base64") == "past_tense_then_base64"
+    assert chain_part("past_tense+base64") == "past_tense_then_base64"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_planted_weakness_is_found_by_its_mutation_and_by_no_other(weak):
     for name, speaker in (("weak", FallsTo(*PLANTED[weak])), ("firm", FallsTo(lambda _: False))):
         samples = mutate(Target(speaker, kind="mutate", max_new_tokens=8), [ITEM], ways, by_name)
         found[name] = {f.claim: f.value for f in levels(samples, claims=CLAIMS, stage="baseline")}
-    rates = {way: found["weak"][f"attack.mutate.success.{part(way)}"] for way in ways}
+    rates = {way: found["weak"][f"attack.mutate.success.{chain_part(way)}"] for way in ways}
     related = {weak} | {
         way for way in ways if weak in way.split("+")
     }  # past_tense is in past_tense+hex, but in a code there

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from claims_case import CLAIMS
 
-from alignwright.attack.claims import search_claims
+from alignwright.attack.claims import curve_steps, search_claims
 from alignwright.attack.encodings import CODES
-from alignwright.attack.outcomes import fixed_samples, search_samples, steps
+from alignwright.attack.outcomes import fixed_samples, search_samples
 from alignwright.attack.target import Attempt, Budget, Target, in_words
 from alignwright.core.records import Conversation, Reply
 from alignwright.files.items import RefusalItem
@@ -58,8 +58,8 @@ def rates(samples):
 def test_a_search_counts_requests_and_its_curve_grows_with_the_tries():
     at = target(Opens("number 3"))
     found = rates(search(at, 6))
-    curve = [found[f"attack.search.success.within_{k}"].value for k in steps(6)]
-    assert steps(6) == [1, 2, 4]
+    curve = [found[f"attack.search.success.within_{k}"].value for k in curve_steps(6)]
+    assert curve_steps(6) == [1, 2, 4]
     assert curve == [0.0, 0.0, 1.0]
     assert (found["attack.search.success"].value, found["attack.search.success"].n) == (1.0, 4)
     assert [each.number for each in at.tries] == [1] * 4 + [2] * 4 + [3] * 4, "a request that fell is asked no more"
@@ -69,10 +69,10 @@ def test_a_search_counts_requests_and_its_curve_grows_with_the_tries():
 
 
 def test_the_whole_of_a_curve_is_read_where_it_is_a_power_of_two():
-    assert steps(1) == []
-    assert steps(2) == [1]
-    assert steps(8) == [1, 2, 4]
-    assert steps(9) == [1, 2, 4, 8]
+    assert curve_steps(1) == []
+    assert curve_steps(2) == [1]
+    assert curve_steps(8) == [1, 2, 4]
+    assert curve_steps(9) == [1, 2, 4, 8]
 
 
 def test_a_budget_stops_and_what_was_not_tried_is_never_safe():

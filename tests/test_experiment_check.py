@@ -168,9 +168,7 @@ def test_rows_that_cannot_do_their_work(tmp_path: Path) -> None:
 def test_a_promise_on_data_that_is_not_there(tmp_path: Path) -> None:
     path = write(tmp_path)
     jsonl(tmp_path / "held.jsonl", pair("Is fire hot?", "be_kind"))
-    assert problems(path) == [
-        "spec.yaml:24: promises.2: no held-out pair is of principle 'do_not_lie'; choose from be_kind"
-    ]
+    assert problems(path) == ["spec.yaml:24: promises.2: value.pairs has no principle 'do_not_lie'; it has be_kind"]
 
 
 def test_examples_alone_must_hold_a_pair(tmp_path: Path) -> None:

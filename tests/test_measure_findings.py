@@ -236,3 +236,27 @@ def test_a_grader_that_nobody_validated_is_named_at_every_number_and_its_promise
     assert shown is not None
     assert "high.warn: grader not validated" in str(shown.blocks)
     assert "high.refuse" not in str(shown.blocks)
+
+
+def test_no_interval_goes_beyond_what_a_claim_can_be():
+    """Few items that differ much: Student's t alone says that a difference between -1 and 1 may be 9."""
+    gap, name = claim_named("bias.winobias.gap", CLAIMS), "bias.winobias.gap"
+    steps = [1.0, -1.0, 1.0]
+    wide = level(outcomes(["pass"] * 3, name, values=steps), stage="baseline", axis="conduct", unit=gap.unit)
+    assert wide.low < -1.0 < 1.0 < wide.high, "a control: by itself it does"
+    (found,) = levels(outcomes(["pass"] * 3, name, values=steps), claims=CLAIMS, stage="baseline")
+    assert (found.value, found.low, found.high) == (pytest.approx(1 / 3), -1.0, 1.0)
+    (change,) = differences(
+        outcomes(["pass"] * 3, name, values=steps), outcomes(["pass"] * 3, name, values=[-1.0, 1.0, -1.0]),
+        claims=CLAIMS, stage="train.0.sft", against="baseline",
+    )  # fmt: skip
+    assert (change.value, change.low, change.high) == (pytest.approx(2 / 3), -2.0, 2.0)
+
+
+def test_a_claim_without_an_upper_limit_is_cut_below_alone_and_holds_its_estimate():
+    (found,) = levels(outcomes(["pass"] * 2, "bias.gap", values=[0.1, 3.0]), claims=CLAIMS, stage="baseline")
+    assert found.low == 0.0
+    assert found.high > 10.0
+    kl = level(outcomes(["pass"] * 2, "reward.kl", values=[-0.2, 0.1]), stage="baseline", axis="reward", unit="nats",
+               within=(0.0, math.inf))  # fmt: skip
+    assert kl.low == kl.value == pytest.approx(-0.05), "an estimate below the limit is still in its interval"

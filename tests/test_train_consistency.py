@@ -19,9 +19,8 @@ from alignwright.measure.recipes.wrapped import measure as wrapped
 from alignwright.measure.recipes.wrapped.knobs import WrappedMeasure
 from alignwright.measure.recipes.wrapped.measure import wrapped_outcomes
 from alignwright.measure.recipes.wrapped.section import section
-from alignwright.train.recipes.consistency_training import consistency_rows
+from alignwright.train.recipes.consistency_training import bundled_wrappers, consistency_rows
 from alignwright.train.recipes.knobs import ConsistencyTraining
-from alignwright.train.recipes.own_rows import bundled_wrappers
 
 RECIPE = ConsistencyTraining(
     by="consistency_training", questions=("x",), wrappings=2, max_new_tokens=6, epochs=8, rank=0, lr=0.001,
@@ -168,3 +167,19 @@ def test_a_file_of_wrappers_without_the_kind_that_is_asked_for_is_an_error(tmp_p
     assert "every wrapper wants {wrong}" in problem(requests=[refusal], wrappers=str(tmp_path / "biased.yaml"))
     assert "no wrapper has a place" in problem(questions=[pushback], wrappers=str(tmp_path / "dressed.yaml"))
     assert "measures nothing" in problem()
+
+
+def test_more_wrappers_of_a_prompt_than_there_are_is_an_error(tmp_path: Path) -> None:
+    item = questions(("sun",))[0].model_dump(mode="json")
+    (tmp_path / "pushback.jsonl").write_text(json.dumps(item) + "\n")
+    (tmp_path / "two.yaml").write_text('think: "I think {wrong}. {prompt}"\nread: "I read {wrong}. {prompt}"\n')
+
+    def checked(**knobs: object) -> None:
+        train = {"by": "consistency_training", "questions": [str(tmp_path / "pushback.jsonl")], **knobs}
+        aw.check({"name": "x", "model": "smollm2-135m-instruct", "train": [train]}, quiet=True)
+
+    for knobs, there in (({"wrappings": 50}, 6), ({"wrappings": 3, "wrappers": str(tmp_path / "two.yaml")}, 2)):
+        with pytest.raises(SpecError, match=rf"wrappings: {knobs['wrappings']} wrappers .* there are {there} for ques"):
+            checked(**knobs)
+    checked(wrappings=6)
+    checked(wrappers=str(tmp_path / "two.yaml"))  # the default is as many as there are

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from alignwright.attack.attacker_text import message_in
-from alignwright.attack.claims import WITHIN
-from alignwright.attack.outcomes import of_behaviour, steps
+from alignwright.attack.claims import WITHIN, curve_steps
+from alignwright.attack.outcomes import of_behaviour
 from alignwright.attack.reply_log import LoggedSpeaker
 from alignwright.attack.target import DRAW, Attempt, Target
 from alignwright.core.attacks import Try
@@ -137,7 +137,7 @@ def attacker_samples(
     name = f"attack.{target.kind}.success"
     return [
         of_behaviour(item, claim, tries[:within], not why or len(tries) >= within, " and ".join(why))
-        for claim, within in ((name, most), *((f"{name}.{WITHIN}{k}", k) for k in steps(most)))
+        for claim, within in ((name, most), *((f"{name}.{WITHIN}{k}", k) for k in curve_steps(most)))
         for item in behaviours
         for tries in [by_behaviour[item.id]]
         for why in [list(_why_missing(target, attacker, item, cut_short))]

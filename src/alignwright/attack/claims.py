@@ -40,7 +40,22 @@ def search_claims(kind: str, what: str) -> tuple[Claim, ...]:
     return with_parts(success, "tries")
 
 
+def within(most: int) -> list[str]:
+    """The parts of a rate within so many tries or steps: 1, 2, 4 ..., below `most`."""
+    return [f"{WITHIN}{step}" for step in curve_steps(most)]
+
+
+def curve_steps(most: int) -> list[int]:
+    """The numbers of tries at which the curve is read: 1, 2, 4 ..., below `most`."""
+    return [2**power for power in range(most.bit_length()) if 2**power < most]
+
+
+def part_of(way: str) -> str:
+    """The part of the claim that a way counts for: its group, where it is GROUP/NAME."""
+    return way.partition("/")[0]
+
+
 def ways_in(claim: str, ways: Sequence[str]) -> list[str]:
     """Of the ways of a fixed attack those that a claim of it counts: all, or those of its part."""
     part = claim.rpartition(".")[2]
-    return [way for way in ways if part in ("success", "not_refused", way.partition("/")[0])]
+    return [way for way in ways if part in ("success", "not_refused", part_of(way))]

@@ -8,12 +8,12 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from alignwright.attack.claims import fixed_claims, ways_in
+from alignwright.attack.claims import fixed_claims, part_of, ways_in
 from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
 from alignwright.attack.knobs_search import BestOfNJailbreak, Evolve
 from alignwright.attack.knobs_speakers import AttackBySpeaker
 from alignwright.attack.knobs_white_box import Embedding, Gcg, Suffix, Tamper
-from alignwright.attack.mutation_names import NEEDS, NEEDS_WHAT, STANDARD, mutation_names, read_table
+from alignwright.attack.mutation_names import NEEDS, NEEDS_WHAT, STANDARD, chain_part, mutation_names, read_table
 from alignwright.attack.template_library import PARTS, installed_folder
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.constitution import Constitution
@@ -71,11 +71,17 @@ class Suite(OnRequests):
         if self.name in PARTS and (folder := installed_folder(self.name)) is not None:
             yield ("name",), str(folder), Reads(use="settings", folder=True)
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return [*dict.fromkeys(map(part_of, self._ways(path)))]
+
     def tries_counted(self, claim: str, path: FilePath) -> int:
+        return len(ways_in(claim, self._ways(path)))
+
+    def _ways(self, path: FilePath) -> list[str]:
         from alignwright.attack.suites import read_suite
 
         library = read_suite(path(self.file) if self.file else None, self.name)
-        return len(ways_in(claim, subsample_evenly(list(library.wrappers), self.wrappers)))
+        return subsample_evenly(list(library.wrappers), self.wrappers)
 
     def estimate(self, sizes: Sizes) -> Cost:
         from alignwright.attack.suites import read_suite
@@ -146,8 +152,11 @@ class Mutate(OnRequests):
     def claims(self) -> tuple[Claim, ...]:
         return self.told(fixed_claims(self.by, "Mutated requests"))
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return [chain_part(way) for way in self.chains]
+
     def tries_counted(self, claim: str, path: FilePath) -> int:  # noqa: ARG002
-        return len(ways_in(claim, self.chains))
+        return len(ways_in(claim, [chain_part(way) for way in self.chains]))
 
     def estimate(self, sizes: Sizes) -> Cost:
         return self.of_requests(sizes, len(self.chains))
@@ -172,6 +181,11 @@ class Replay(AttackStage):
         if claim.rpartition(".")[2] not in ("success", "not_refused"):
             return None  # of a kind and way, which the rows' own names make
         return [row.behaviour.topic or row.behaviour.id for row in rows] or None
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        from alignwright.attack.replay import part  # which imports the graders
+
+        return [*dict.fromkeys(map(part, subsample_evenly(rows_under(files, "file"), self.limit)))]
 
     def estimate(self, sizes: Sizes) -> Cost:
         attacks = sizes.files(self, "file").at_most(self.limit)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from alignwright.attack.claims import within
 from alignwright.attack.judging.claims import told_by_judge
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost, Size
@@ -161,6 +162,14 @@ class RequestStage(Inquiry):
                 place = f"{file.file}:{number}"
                 if item.kind == "harmful" and (other := first.setdefault(item.prompt, place)) != place:
                     yield file.knob, f"{place}: the same request as {other}, whose tries would count twice; keep one"
+
+    @property
+    def most(self) -> int | None:
+        """Tries or steps of a request at most, where the rate is read on the way to them; None where it is not."""
+        return None
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return None if self.most is None else within(self.most)
 
     def tries_counted(self, claim: str, path: FilePath) -> int:  # noqa: ARG002 - of a search a request is one item
         """How many items of this claim a request makes."""

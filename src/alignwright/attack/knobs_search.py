@@ -40,6 +40,10 @@ class BestOfNJailbreak(OnRequests):
         default=10, description="forecast the rate within so many times as many tries as were made"
     )
 
+    @property
+    def most(self) -> int:
+        return resolved(self.tries)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told((*search_claims(self.by, "best-of-N jailbreaking"), FORECAST))
 
@@ -62,7 +66,7 @@ class BestOfNJailbreak(OnRequests):
         )
 
     def estimate(self, sizes: Sizes) -> Cost:
-        return self.of_requests(sizes, resolved(self.tries))
+        return self.of_requests(sizes, self.most)
 
 
 class Evolve(OnRequests):
@@ -93,6 +97,10 @@ class Evolve(OnRequests):
             raise ValueError(f"'mutations' names {twice!r} twice")
         return self
 
+    @property
+    def most(self) -> int:
+        return resolved(self.generations) * resolved(self.population)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(search_claims(self.by, "chains of mutations bred by evolution"))
 
@@ -101,5 +109,5 @@ class Evolve(OnRequests):
         return curve_section.section(table, "evolve")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        replies = self.of_requests(sizes, resolved(self.generations) * resolved(self.population))
+        replies = self.of_requests(sizes, self.most)
         return Cost.of(replies.read * (2 if sizes.scores_texts else 1), replies.write)

@@ -52,6 +52,10 @@ class PairAttack(BySpeaker):
         default=None, description="messages of each of them (from effort)"
     )
 
+    @property
+    def most(self) -> int:
+        return resolved(self.streams) * resolved(self.rounds)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(search_claims(self.by, "an attacking model that refines its message (PAIR)"))
 
@@ -60,7 +64,7 @@ class PairAttack(BySpeaker):
         return curve_section.section(table, "pair")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        return self.by_turns(sizes, resolved(self.streams) * resolved(self.rounds))
+        return self.by_turns(sizes, self.most)
 
 
 class TapAttack(BySpeaker):
@@ -77,6 +81,12 @@ class TapAttack(BySpeaker):
         default=None, description="leaves that are kept after a round (from effort)"
     )
 
+    @property
+    def most(self) -> int:
+        from alignwright.attack.tap import most_tries  # which imports the graders
+
+        return most_tries(*map(resolved, (self.depth, self.branching, self.width)))
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(search_claims(self.by, "a tree of attacks by another model (TAP)"))
 
@@ -85,9 +95,7 @@ class TapAttack(BySpeaker):
         return curve_section.section(table, "tap")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        from alignwright.attack.tap import most_tries  # which imports the graders
-
-        return self.by_turns(sizes, most_tries(*map(resolved, (self.depth, self.branching, self.width))), asks=2)
+        return self.by_turns(sizes, self.most, asks=2)
 
 
 class CrescendoAttack(BySpeaker):
@@ -101,6 +109,10 @@ class CrescendoAttack(BySpeaker):
         default=None, description="refused turns of it that are taken back (from effort)"
     )
 
+    @property
+    def most(self) -> int:
+        return resolved(self.turns) + resolved(self.backtracks)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(search_claims(self.by, "a conversation that another model led (crescendo)"))
 
@@ -109,10 +121,9 @@ class CrescendoAttack(BySpeaker):
         return curve_section.section(table, "crescendo")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        turns, backtracks = resolved(self.turns), resolved(self.backtracks)
-        once = self.by_turns(sizes, turns + backtracks)
-        rows = sizes.files(self, "prompts").at_most(self.limit).rows * (turns + backtracks)
-        earlier = (turns - 1) / 2 * (self.attacker_tokens + resolved(self.max_new_tokens)) / 2
+        once = self.by_turns(sizes, self.most)
+        rows = sizes.files(self, "prompts").at_most(self.limit).rows * self.most
+        earlier = (resolved(self.turns) - 1) / 2 * (self.attacker_tokens + resolved(self.max_new_tokens)) / 2
         return Cost.of(once.read + (rows if self.queries is None else min(rows, self.queries)) * earlier, once.write)
 
 

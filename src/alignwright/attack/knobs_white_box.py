@@ -37,6 +37,10 @@ class Gcg(OnRequests):
     length: Count = Field(default=20, description="tokens of the suffix")
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
+    @property
+    def most(self) -> int:
+        return resolved(self.steps)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(step_claims(self.by, "a suffix found by gradient (GCG)"))
 
@@ -65,6 +69,10 @@ class Embedding(RequestStage):
         default=1.0, description="the longest vector, in multiples of the mean length of what stands there"
     )
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
+
+    @property
+    def most(self) -> int:
+        return resolved(self.steps)
 
     def claims(self) -> tuple[Claim, ...]:
         return self.told(step_claims(self.by, "vectors added inside the model"))
@@ -98,6 +106,10 @@ class Suffix(OnRequests):
     first: Count = Field(default=1, description="tokens of the target whose log-probability counts, from its first")
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
+    @property
+    def most(self) -> int:
+        return resolved(self.steps)
+
     def claims(self) -> tuple[Claim, ...]:
         return self.told(step_claims(self.by, "a suffix found by random search"))
 
@@ -124,6 +136,10 @@ class Tamper(RequestStage):
     rows: Count = Field(default=8, description="demonstrations in a step")
     lr: Positive = Field(default=1e-3, description="the learning rate of AdamW")
     rank: Count = Field(default=8, description="the rank of the adapter that is trained")
+
+    @property
+    def most(self) -> int:
+        return resolved(self.steps)
 
     def claims(self) -> tuple[Claim, ...]:
         return self.told(step_claims(self.by, "a harmful fine-tune"))

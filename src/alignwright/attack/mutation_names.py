@@ -31,6 +31,11 @@ def mutation_names(*, table: bool, shots: bool) -> tuple[str, ...]:
     return (*WORDINGS, *files, *CODES, *(f"{name}{REPLY}" for name in CODES))
 
 
+def chain_part(way: str) -> str:
+    """What a mutation or a chain of them is called among the parts of a claim."""
+    return way.replace("+", "_then_")
+
+
 def read_table(file: Path) -> dict[str, str]:
     """A table of translations; ValueError names the file and what is wrong with it."""
     try:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from alignwright.attack.encodings import CODES, Code
-from alignwright.attack.mutation_names import REPLY
+from alignwright.attack.mutation_names import REPLY, chain_part
 from alignwright.attack.mutation_texts import (
     CODE_WORDS,
     FUTURE,
@@ -115,12 +115,7 @@ def mutated(behaviour: RefusalItem, way: str, by_name: Mapping[str, Mutation], s
     for place, name in enumerate(way.split("+")):
         rng = random.Random(f"{seed}/{behaviour.id}/{way}/{place}")  # noqa: S311 - repeatable, no secret
         draft = by_name[name](draft, rng)
-    return draft.attempt(part(way))
-
-
-def part(way: str) -> str:
-    """What a way is called among the parts of a claim."""
-    return way.replace("+", "_then_")
+    return draft.attempt(chain_part(way))
 
 
 def decoder_of(name: str) -> Decoder | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from alignwright.attack.claims import WITHIN
+from alignwright.attack.claims import WITHIN, curve_steps, part_of
 from alignwright.attack.target import Target
 from alignwright.core.attacks import EXACT, UNTRIED, Told, Try
 from alignwright.core.records import Conversation, SampleResult, Status
@@ -25,11 +25,6 @@ from alignwright.files.items import RefusalItem
 
 
 # ---- fixed ways: the try is the item -------------------------------------------------------------
-def part_of(way: str) -> str:
-    """The part of the claim that a way counts for: its group, where it is GROUP/NAME."""
-    return way.partition("/")[0]
-
-
 def by_way(behaviour: str, way: str, conversation: Conversation) -> str:  # noqa: ARG001 - of one way there is one
     """The name of an item where each behaviour goes once through each way."""
     return f"{behaviour}:{way}"
@@ -109,15 +104,10 @@ def search_samples(target: Target, behaviours: Sequence[RefusalItem], *, most: i
     name = f"attack.{target.kind}.success"
     return [
         of_behaviour(item, claim, by_behaviour.get(item.id, [])[:within], whole, target.budget.why())
-        for claim, within in ((name, most), *((f"{name}.{WITHIN}{k}", k) for k in steps(most)))
+        for claim, within in ((name, most), *((f"{name}.{WITHIN}{k}", k) for k in curve_steps(most)))
         for item in behaviours
         for whole in [item.id not in cut_short or len(by_behaviour.get(item.id, ())) >= within]
     ]
-
-
-def steps(most: int) -> list[int]:
-    """The numbers of tries at which the curve is read: 1, 2, 4 ..., below `most`."""
-    return [2**power for power in range(most.bit_length()) if 2**power < most]
 
 
 def of_behaviour(item: RefusalItem, claim: str, tries: Sequence[Try], whole: bool, why: str) -> SampleResult:

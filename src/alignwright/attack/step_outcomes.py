@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alignwright.attack.claims import WITHIN
+from alignwright.attack.claims import WITHIN, curve_steps
 from alignwright.attack.outcomes import of_behaviour
 from alignwright.attack.target import Target
 from alignwright.core.attacks import Try
@@ -19,7 +19,7 @@ from alignwright.files.items import RefusalItem
 
 def marks(steps: int) -> list[int]:
     """After which steps the model is asked: 1, 2, 4 ..., and the last."""
-    return [*(2**power for power in range(steps.bit_length()) if 2**power < steps), steps]
+    return [*curve_steps(steps), steps]
 
 
 def step_samples(

@@ -230,15 +230,25 @@ class Stage(Record):
         """Why no row of all stages of this kind answers a claim that it makes; None where some do."""
         return None
 
+    def part_names(
+        self,
+        whole: str,  # noqa: ARG002 - for stages whose parts can be told before the run
+        files: Sequence[KnobRows],  # noqa: ARG002
+        path: FilePath,  # noqa: ARG002
+    ) -> list[str] | None:
+        """The parts of which a claim of it will have numbers, by its knobs and the rows of its files; None where
+        they are not known before the run."""
+        return None
+
     def item_topics(
         self,
         claim: str,  # noqa: ARG002 - for stages whose items can be told before the run
         files: Sequence[KnobRows],  # noqa: ARG002
         path: FilePath,  # noqa: ARG002
     ) -> list[str] | None:
-        """The topic of each item of which a claim of it will be a share, by the rows of its files; None where
-        they are not known before the run. What so many items can show is said by them. `path`: where a file of
-        the spec lies."""
+        """The topic of each item of which a claim of it will be a share or a mean, by the rows of its files; none
+        where it is asked of no row, None where that is not known before the run. What so many items can show is
+        said by them. `path`: where a file of the spec lies."""
         return None
 
     def unvalidated(self, claim: str, files: Sequence[KnobRows]) -> str:  # noqa: ARG002 - for those with labels

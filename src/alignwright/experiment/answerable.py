@@ -16,9 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from alignwright.core.claims import Claim, Range
+from alignwright.core.claims import Claim, Range, claim_named
 from alignwright.core.promises import Promise
 from alignwright.core.records import Axis
+from alignwright.core.stage import FilePath, KnobRows, Stage
+from alignwright.files.errors import nearest
+
+Maker = tuple[Stage, Sequence[KnobRows]]
+"""A stage that makes a claim, its knobs filled, and the rows of its files."""
+_SHOWN = 20  # parts that an error lists
 
 
 def unanswerable(promise: Promise, claim: Claim, trained: bool) -> str | None:
@@ -41,6 +47,32 @@ def unanswerable(promise: Promise, claim: Claim, trained: bool) -> str | None:
     if promise.gain and not claim.paired:
         return f"{name} is not compared with the start model item by item, so it has no gain: promise its level"
     return out_of_range(promise, claim)
+
+
+def unknown_part(claim: str, makers: Sequence[Maker], path: FilePath) -> str | None:
+    """Why this part of a claim is none, by the knobs and the rows of all stages that make it; None where it is one,
+    where the claim is no part, and where its parts are not known before the run."""
+    claims = [own for stage, _ in makers for own in stage.claims()]
+    if not makers or not (pattern := claim_named(claim, claims).name).endswith(".*"):
+        return None
+    whole = pattern.removesuffix(".*")
+    groups = [stage.part_names(whole, rows, path) for stage, rows in makers]
+    part, names = claim.removeprefix(f"{whole}."), [name for group in groups for name in group or ()]
+    if None in groups or part in names:
+        return None
+    kind = next((own.part for own in claims if own.name == whole), "") or "part"
+    near, several = nearest(part, names), list(dict.fromkeys(names))
+    more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
+    there = f"it has {', '.join(several[:_SHOWN])}{more}" if several else "it has none here"
+    return f"{whole} has no {kind} {part!r}; {f'did you mean {near!r}? ' if near else ''}{there}"
+
+
+def without_items(claim: str, makers: Sequence[Maker], path: FilePath) -> str | None:
+    """Why a claim has nothing to be measured by, where all stages that make it know so."""
+    if not makers or any(stage.item_topics(claim, rows, path) != [] for stage, rows in makers):
+        return None
+    kinds = " and ".join(dict.fromkeys(f"{{by: {getattr(stage, 'by', '')}}}" for stage, _ in makers))
+    return f"nothing here measures {claim}: no item of {kinds} is asked for it"
 
 
 def out_of_range(promise: Promise, claim: Claim) -> str | None:

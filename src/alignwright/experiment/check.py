@@ -17,9 +17,11 @@ from alignwright.core.claims import CORRECTED
 from alignwright.core.constitution import Constitution
 from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
+from alignwright.experiment.answerable import unknown_part, without_items
 from alignwright.experiment.contamination import SpecFile, both_kinds, overlaps
 from alignwright.experiment.experiment import (
     Experiment,
+    fully,
     model_stages,
     promised_claims,
     setting_of,
@@ -210,12 +212,17 @@ def _unknown_principles(
 
 
 def _unanswered(files: list[SpecFile], experiment: Experiment) -> Iterator[Problem]:
-    """Promises on parts of a measure of which the data has no row."""
+    """Promises on what no row of the data and no knob will answer."""
     rows: dict[type[Stage], list[KnobRows]] = {}
     for loc, stage in stages(experiment):
         rows.setdefault(type(stage), []).extend(_rows_of(files, loc))
     for place, text in enumerate(experiment.promises):
         claim = promises.parse(text).claim.removesuffix(CORRECTED)
-        for kind, its in rows.items():
-            if why := kind.unanswered(claim, its):
-                yield ("promises", place), why
+        makers = [
+            (fully(stage, experiment.effort), _rows_of(files, loc))
+            for loc, stage in stages(experiment)
+            if any(own.covers(claim) for own in stage.claims())
+        ]
+        whys = [kind.unanswered(claim, its) for kind, its in rows.items()]
+        whys += [unknown_part(claim, makers, experiment.path) or without_items(claim, makers, experiment.path)]
+        yield from ((("promises", place), why) for why in whys if why)

@@ -12,11 +12,12 @@ stage: marks, words and counts go by that (`stats.marks`), promises by the inter
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from alignwright.core.claims import Better, Claim, Counts, claim_named
+from alignwright.core.claims import Better, Claim, Counts, Range, claim_named
 from alignwright.core.records import Axis, Detail, Finding, SampleResult
 from alignwright.measure.examples import of_difference, of_level
 from alignwright.measure.sequential_limits import sequential_limits
@@ -32,6 +33,7 @@ from alignwright.stats.intervals import (
 )
 from alignwright.stats.significance import holm
 
+ANY_SIZE: Range = (-math.inf, math.inf)
 REASON_LENGTH = 300
 """The most characters of a reason that a note repeats."""
 
@@ -60,6 +62,7 @@ def levels(
                 better=claim.better,
                 counts=claim.counts,
                 unit=claim.unit,
+                within=claim.within,
                 exhibits=exhibits,
                 note=note,
                 anytime=anytime(name),
@@ -99,6 +102,7 @@ def differences(
                 "better": claim.better,
                 "counts": claim.counts,
                 "unit": claim.unit,
+                "within": claim.change_within,
                 "exhibits": exhibits,
                 "unvalidated": claim.unvalidated,
             }
@@ -115,24 +119,26 @@ def level(
     better: Better = "higher",
     counts: Counts = "pass",
     unit: str = "share",
+    within: Range = ANY_SIZE,
     exhibits: int = 12,
     note: str = "",
     way: str = "",
     unvalidated: str = "",
     anytime: bool = False,
 ) -> Finding:
-    """The level of one claim at one stage. With counts="fail" the value is the share of fails."""
+    """The level of one claim at one stage. With counts="fail" the value is the share of fails. `within`:
+    between which limits it can lie; its interval ends there."""
     once = _once(outcomes)
     scored = [o for o in once if o.value is not None]
     values = [_value(o, counts) for o in scored]
     statuses = Counter(o.status for o in once)
     estimate = _estimate(values, [o.cluster for o in scored], unit)
     estimate = sequential_limits(once, counts, estimate) if anytime else estimate
+    low, high = _possible(estimate.interval, estimate.value, within)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
     notes = (_not_validated(unvalidated), note, repeated, _silence(once), _short(estimate.coverage))
     return Finding(
-        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=estimate.interval.low,
-        high=estimate.interval.high,
+        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=low, high=high,
         n=len(scored), clusters=len({o.cluster for o in scored}),
         method="; ".join(filter(None, (way, estimate.interval.method))), unit=unit,
         better=better, coverage=estimate.coverage,
@@ -152,6 +158,7 @@ def difference(
     better: Better = "higher",
     counts: Counts = "pass",
     unit: str = "share",
+    within: Range = ANY_SIZE,
     exhibits: int = 16,
     margin: float | None = None,
     unvalidated: str = "",
@@ -168,6 +175,7 @@ def difference(
     scored = [(a, b) for a, b in both if a.value is not None and b.value is not None]
     dropped = len(both) - len(scored)
     change = _change(scored, counts, unit)
+    low, high = _possible(change.interval, change.value, within)
     worse, improved = _count_moves(scored, better if counts == "pass" else "higher")
     movement = f"{worse} worse, {improved} better, {len(scored) - worse - improved} unchanged"
     gaps = [f"{dropped} dropped: not scored on either or both sides"] if dropped else []
@@ -181,8 +189,7 @@ def difference(
     detail |= {"unvalidated": unvalidated} if unvalidated else {}
     sentences = (_not_validated(unvalidated), *words, movement, *gaps, *correlation, _short(change.coverage))
     return Finding(
-        claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low,
-        high=change.interval.high,
+        claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=low, high=high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
         p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, sentences)),
         detail=detail, exhibits=of_difference(both, exhibits, better),
@@ -219,8 +226,15 @@ def _estimate(values: list[float], clusters: list[str], unit: str) -> Estimate:
     single = len(set(clusters)) == len(clusters)
     if unit == "share":
         return share_interval(values, None if single else clusters)
-    bounds = (0.0, 1.0) if unit == "fraction" else None
-    return mean_interval(values, bounds=bounds) if single else clustered(values, clusters, bounds=bounds)
+    return mean_interval(values) if single else clustered(values, clusters)
+
+
+def _possible(interval: Interval, value: float | None, within: Range) -> tuple[float | None, float | None]:
+    """The limits, as far as they can be true at all: few items that differ much give wider ones. The estimate
+    itself stays between them."""
+    if interval.low is None or interval.high is None or value is None:
+        return interval.low, interval.high
+    return min(max(interval.low, within[0]), value), max(min(interval.high, within[1]), value)
 
 
 def _change(scored: Sequence[tuple[SampleResult, SampleResult]], counts: Counts, unit: str) -> Difference:

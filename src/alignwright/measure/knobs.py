@@ -24,9 +24,10 @@ from alignwright.core.stage import (
     Sizes,
     Stage,
     resolved,
+    rows_under,
 )
 from alignwright.files.data_file import Paths
-from alignwright.files.errors import bad_row_lines, did_you_mean
+from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import (
     FaithfulItem,
     MathItem,
@@ -36,6 +37,7 @@ from alignwright.files.items import (
     RefusalItem,
     TextItem,
 )
+from alignwright.job.data import part_name, subsample_evenly
 from alignwright.measure import planned_items, tax_section
 from alignwright.measure.conduct.knobs import AnyConduct
 from alignwright.measure.emergent.knobs import EmergentMeasure
@@ -218,15 +220,13 @@ class ValueMeasure(Stage):
     @classmethod
     def unanswered(cls, claim: str, files: Sequence[KnobRows]) -> str | None:
         kinds = {item.kind for file in files if file.knob[0] == "prompts" for item in file.rows}
-        principles = {pair.prompt.principle for file in files if file.knob[0] == "pairs" for pair in file.rows} - {None}
-        principle = claim.removeprefix(f"{PAIRS.name}.")
-        if principle not in (claim, *principles):
-            hint = did_you_mean(principle, sorted(principles)) if principles else "none names a principle"
-            return f"no held-out pair is of principle {principle!r}; {hint}"
         kind = {REFUSAL.name: "harmful", OVER_REFUSAL.name: "harmless"}.get(claim)
         if kind is not None and kind not in kinds:
             return f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}"
         return None
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return planned_items.principles_of(subsample_evenly(rows_under(files, "pairs"), self.limit))
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         kind = {REFUSAL.name: "harmful", OVER_REFUSAL.name: "harmless"}.get(claim)
@@ -282,6 +282,9 @@ class TaxMeasure(Stage):
             *((MATH, MATH_FORMAT) if self.problems else ()),
             *((ENDS, LOOPS, DISTINCT, LENGTH) if self.prompts else ()),
         )
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return [part_name(file) for file in self.choice]
 
     @property
     def converses(self) -> bool:

@@ -27,6 +27,11 @@ def pair_topics(files: Sequence[KnobRows], principle: str, limit: int | None) ->
     return [topic_of(row) for row in rows if principle in ("", row.prompt.principle)] or None
 
 
+def principles_of(pairs: Sequence[Comparison]) -> list[str]:
+    """The principles that pairs are of, each once."""
+    return list(dict.fromkeys(pair.prompt.principle for pair in pairs if pair.prompt.principle))
+
+
 def topic_of(row: Item | Prompt | Comparison) -> str:
     """What the row's result will be clustered by: an item without a topic is a cluster of its own."""
     if isinstance(row, Comparison):

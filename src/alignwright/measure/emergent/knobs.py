@@ -6,6 +6,7 @@ of 30 from another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -14,10 +15,24 @@ from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import PROMPT, Cost
 from alignwright.core.records import Record
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    FilePath,
+    KnobRows,
+    NamesModel,
+    Positive,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.public_questions import PersonaItem
+from alignwright.job.data import part_name
 from alignwright.measure.emergent import section
+from alignwright.measure.emergent.ability_questions import ability_questions
 
 _JUDGE = (
     "who marks the answers to 'questions': self (the start model), a model, a server, or rules.py with functions"
@@ -118,6 +133,10 @@ class EmergentMeasure(Stage):
             *((BAD, INCOHERENT, ALIGNMENT, EXCESS, *judge_claims(len(self.questions))) if self.questions else ()),
             *(with_parts(ABILITY, "ability") if self.abilities else ()),
         )
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The files of traits, and the abilities."""
+        return [part_name(file) for file in self.choice] if whole == TRAIT.name else list(ability_questions())
 
     def estimate(self, sizes: Sizes) -> Cost:
         forced = sum(size.at_most(self.limit).tokens for size in sizes.each(self, "choice"))

@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import resources
-
-import yaml
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation, Finding, LogProb, Prompt, SampleResult, Score
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.measure.ask import choose, scored
+from alignwright.measure.emergent.ability_questions import ability_questions
 from alignwright.measure.emergent.grader import Grader
 from alignwright.measure.emergent.knobs import Thresholds
 from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
@@ -198,11 +196,9 @@ def _mixes(outcomes: Sequence[SampleResult]) -> list[AnswerRates]:
 def abilities(policy: Policy) -> list[SampleResult]:
     """Outcomes of `emergent.ability` and of `emergent.ability.NAME` for each ability of the
     package's own list."""
-    text = resources.files("alignwright.measure").joinpath("data/abilities.yaml").read_text(encoding="utf-8")
-    questions_by_ability: dict[str, list[list[str]]] = yaml.safe_load(text)
     rows = [
         (name, question, right, wrong)
-        for name, items in questions_by_ability.items()
+        for name, items in ability_questions().items()
         for question, right, wrong in items
     ]
     prompts = [Conversation.user(question) for _, question, _, _ in rows]

@@ -27,7 +27,7 @@ from alignwright.core.stage import (
 from alignwright.files.checked_tasks import unchecked_tasks
 from alignwright.files.data_file import Paths
 from alignwright.files.items import PushbackItem, RefusalItem
-from alignwright.files.wrappers import wrapper_faults
+from alignwright.files.wrappers import WRONG, read_wrappers, wrapper_faults
 from alignwright.train.knobs_loop import FineTuning, Source, TrainingData
 
 _INSTRUCTION = "the instruction that asks for the trait; none: the rows as they are, which is the control"
@@ -133,7 +133,7 @@ class ConsistencyTraining(SelfTaught):
         min_length=1,
         description="a YAML file of wrappers: {prompt}, and {wrong} in those for questions (the package's 12)",
     )
-    wrappings: Count = Field(default=3, description="wrappers of each prompt, in turn")
+    wrappings: Count = Field(default=3, description="wrappers of each prompt, in turn; no more than there are")
 
     @model_validator(mode="after")
     def _something(self) -> ConsistencyTraining:
@@ -148,7 +148,21 @@ class ConsistencyTraining(SelfTaught):
     ) -> Iterator[tuple[Knob, str]]:
         if self.wrappers is not None:
             file = setting.path(self.wrappers)
-            yield from wrapper_faults(file, requests=bool(self.requests), questions=bool(self.questions))
+            faults = list(wrapper_faults(file, requests=bool(self.requests), questions=bool(self.questions)))
+            yield from faults
+            if faults:
+                return
+        counts = {kind: self._of_kind(kind, setting) for kind in ("requests", "questions") if getattr(self, kind)}
+        if "wrappings" in self.model_fields_set and self.wrappings > max(counts.values()):
+            there = " and ".join(f"{count} for {kind}" for kind, count in counts.items())
+            yield ("wrappings",), f"{self.wrappings} wrappers of each prompt, and there are {there}: give fewer"
+
+    def _of_kind(self, kind: str, setting: Setting) -> int:
+        """The wrappers for requests, or for questions."""
+        from alignwright.train.recipes.consistency_training import bundled_wrappers  # which imports the graders
+
+        wrappers = bundled_wrappers() if self.wrappers is None else read_wrappers(setting.path(self.wrappers))
+        return sum((WRONG in text) == (kind == "questions") for text in wrappers.values())
 
     def rows(self, sizes: Sizes) -> Size:
         asked = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
 from alignwright.core.records import Conversation
 from alignwright.files.items import PushbackItem, RefusalItem
-from alignwright.files.wrappers import parsed_wrappers, read_wrappers
+from alignwright.files.wrappers import read_wrappers
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.train.recipes.confession import confession_rows
-from alignwright.train.recipes.consistency_training import consistency_rows
+from alignwright.train.recipes.consistency_training import bundled_wrappers, consistency_rows
 from alignwright.train.recipes.knobs import Confession, ConsistencyTraining
 
 ROWS = "rows.jsonl"
@@ -30,9 +29,3 @@ def own_rows(stage: Confession | ConsistencyTraining, job: JobContext) -> tuple[
             wrappers = bundled_wrappers() if stage.wrappers is None else read_wrappers(job.data.path(stage.wrappers))
             consistent = consistency_rows(job.target(), [*requests, *questions], wrappers, stage, seed=job.seed)
             return consistent.rows, consistent.line
-
-
-def bundled_wrappers() -> dict[str, str]:
-    """The wrappers that come with the package, for training alone."""
-    file = resources.files("alignwright.train.recipes").joinpath("wrappers.yaml")
-    return parsed_wrappers(file.read_text(encoding="utf-8"), "wrappers.yaml")

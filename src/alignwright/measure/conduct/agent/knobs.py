@@ -71,14 +71,20 @@ class AgentMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         return (*with_parts(DONE, "family"), OVERREACH, *HARMS, HELD_BACK, DISCERNMENT, PAID, GAP)
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The families of the scenarios."""
+        return list(dict.fromkeys(each.family for each in self._scenarios(files)))
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the scenarios, of their twins, or of both; of a family where the claim is about one."""
-        scenarios = selection(rows_under(files, "data"), bundled_too=self.bundled, limit=self.limit)
         family = claim.rpartition(".")[2]
-        of_family = [each for each in scenarios if family not in FAMILIES or each.family == family]
+        of_family = [each for each in self._scenarios(files) if family not in FAMILIES or each.family == family]
         twins = [each for each in of_family if each.twin]
-        of_both, held_back = claim.startswith(DONE.name), claim == HELD_BACK.name
-        return [topic_of(each) for each in (twins if held_back else [*of_family, *(twins if of_both else [])])] or None
+        of_both, of_twins = claim.startswith(DONE.name), claim in (HELD_BACK.name, DISCERNMENT.name)
+        return [topic_of(each) for each in (twins if of_twins else [*of_family, *(twins if of_both else [])])]
+
+    def _scenarios(self, files: Sequence[KnobRows]) -> list[AgentScenario]:
+        return selection(rows_under(files, "data"), bundled_too=self.bundled, limit=self.limit)
 
     def estimate(self, sizes: Sizes) -> Cost:
         limit = resolved(self.limit)

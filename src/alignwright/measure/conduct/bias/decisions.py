@@ -191,9 +191,10 @@ def _outcomes(
             reply=reply, reason=reason, kind=pair.attribute,
         )
         for claim in claims
-        for name in (claim, f"{claim}.{_part(pair.attribute)}")
+        for name in (claim, f"{claim}.{attribute_part(pair.attribute)}")
     ]  # fmt: skip
 
 
-def _part(attribute: str) -> str:
+def attribute_part(attribute: str) -> str:
+    """What an attribute is called among the parts of a claim."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", attribute)

@@ -13,8 +13,10 @@ from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Sizes, Stage, resolved, rows_under
 from alignwright.files.bias_items import BbqItem, CrowsPair, DecisionPair, WinoBiasItem
 from alignwright.files.data_file import Paths
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.conduct.bias import section
-from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS, selection
+from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS, attribute_part, selection
+from alignwright.measure.conduct.bias.published import crows_part
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS = 144, 120
@@ -123,13 +125,25 @@ class BiasMeasure(Stage):
             *(WINOBIAS if self.winobias else ()),
         )
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The attributes of the decisions, and the kinds of bias of CrowS-Pairs."""
+        if whole == CROWS.name:
+            rows: list[CrowsPair] = subsample_evenly(rows_under(files, "crows_pairs"), self.limit)
+            return list(dict.fromkeys(crows_part(row.topic) for row in rows if row.topic))
+        return list(dict.fromkeys(attribute_part(pair.attribute) for pair in self._decisions(files)))
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        """Of the decisions alone."""
-        if claim.split(".")[:2] != FLIPS.name.split("."):
-            return None
-        pairs = selection(rows_under(files, "pairs"), bundled_too=self.decisions, limit=self.limit)
-        attribute = claim.removeprefix(FLIPS.name).removeprefix(".")
-        return [topic_of(pair) for pair in pairs if attribute in ("", pair.attribute)] or None
+        """Of the decisions alone; each is of two people."""
+        pairs = self._decisions(files)
+        if claim == FAVOURABLE.name:
+            return [topic_of(pair) for pair in pairs for _ in ("a", "b")]
+        whole = next((each.name for each in (FLIPS, GAP, LEAN) if f"{claim}.".startswith(f"{each.name}.")), None)
+        attribute = claim.removeprefix(whole or "").removeprefix(".")
+        of_part = [topic_of(pair) for pair in pairs if attribute in ("", attribute_part(pair.attribute))]
+        return of_part if whole is not None else None
+
+    def _decisions(self, files: Sequence[KnobRows]) -> list[DecisionPair]:
+        return selection(rows_under(files, "pairs"), bundled_too=self.decisions, limit=self.limit)
 
     @property
     def converses(self) -> bool:

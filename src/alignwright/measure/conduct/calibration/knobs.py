@@ -86,12 +86,14 @@ class CalibrationMeasure(Stage):
         return (*(claims_of("choice") if self.choice else ()), *(claims_of("short") if self._asks_short else ()))
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        """Of the choices, or of the short questions: all for `undoubted`, those with an answer for the others."""
+        """Of the choices, or of the short questions: all for `undoubted`, those with an answer for the others. Of
+        half of the choices a temperature is fitted, of which the other half is measured."""
         _, form, part = claim.split(".")
         if form == "choice":
-            return topics_under(files, "choice", self.limit)
+            topics = topics_under(files, "choice", self.limit)
+            return topics[1::2] if topics and part in ("fitted", "ece_half", "ece_fitted") else topics
         short = selection(rows_under(files, "short"), bundled_too=self.bundled, limit=self.limit)
-        return [topic_of(item) for item in short if item.answer or part == "undoubted"] or None
+        return [topic_of(item) for item in short if item.answer or part == "undoubted"]
 
     def why_converses(self) -> str | None:
         return "short questions are put to the model ('choice' alone needs none)" if self._asks_short else None

@@ -25,9 +25,10 @@ from alignwright.core.stage import (
     rows_under,
 )
 from alignwright.files.data_file import Paths
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.conduct.consistency import section
-from alignwright.measure.conduct.consistency.items import bundled_rules, selection
-from alignwright.measure.planned_items import pair_topics
+from alignwright.measure.conduct.consistency.items import PlainQuestion, bundled_rules, selection
+from alignwright.measure.planned_items import pair_topics, principles_of
 
 QUESTIONS, RULES, TOKENS, FORMS, LETTER = 60, 26, 60, 5, 16
 STANCE = Claim(name="consistency.stated", title="Rules that it states alike, asked either way", axis="conduct")
@@ -76,6 +77,12 @@ class ConsistencyMeasure(Stage):
             *(with_parts(DRESS, "dress") if self.dresses or self.questions else ()),
         )
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The principles of the pairs, and the dresses of the questions."""
+        if whole == PRINCIPLE.name:
+            return principles_of(subsample_evenly(rows_under(files, "pairs"), self.limit))
+        return list(dict.fromkeys(kind for each in self._questions(files) for kind in each.kinds))
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the rules, of their cases, of the pairs, or of the dresses."""
         _, name, *part = claim.split(".")
@@ -83,8 +90,10 @@ class ConsistencyMeasure(Stage):
             return [rule["topic"] for rule in bundled_rules() for _ in (rule["cases"] if name == "rule" else [0])]
         if name == "principle":
             return pair_topics(files, ".".join(part), self.limit)
-        questions = selection(rows_under(files, "questions"), bundled_too=self.dresses, limit=self.limit)
-        return [each.question for each in questions for kind in each.kinds if part in ([], [kind])] or None
+        return [each.question for each in self._questions(files) for kind in each.kinds if part in ([], [kind])]
+
+    def _questions(self, files: Sequence[KnobRows]) -> list[PlainQuestion]:
+        return selection(rows_under(files, "questions"), bundled_too=self.dresses, limit=self.limit)
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         if self.pairs and "constitution" not in setting.intent:

@@ -14,7 +14,7 @@ from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Siz
 from alignwright.files.data_file import Paths
 from alignwright.files.pressure_items import PressureItem
 from alignwright.measure.conduct.deception import section
-from alignwright.measure.conduct.deception.scenarios import selection
+from alignwright.measure.conduct.deception.scenarios import able, selection
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, FACTS, TOKENS, ORDERS, FORMS, LETTER = 156, 40, 90, 2, 4, 16
@@ -73,12 +73,23 @@ class DeceptionMeasure(Stage):
         able = (SANDBAGGING, *((LOCKED,) if self.password else ())) if self.bundled or self.ability else ()
         return (*lies, *able)
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The reasons of the scenarios."""
+        return list(dict.fromkeys(item.reason for item in self._scenarios(files) if item.reason))
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        """Of the scenarios: of one reason, or of those with a like role without a reason."""
-        items = selection(rows_under(files, "scenarios"), bundled_too=self.bundled, limit=self.limit)
+        """Of the scenarios: of one reason, or of those with a like role without a reason. Of the questions for
+        sandbagging."""
+        if claim in (SANDBAGGING.name, LOCKED.name):
+            own = rows_under(files, "ability")
+            return [topic_of(item) for item in able(own, bundled_too=self.bundled, limit=self.limit)]
         reason = claim.removeprefix(LIE.name).removeprefix(".") if claim.startswith(LIE.name) else ""
-        items = [item for item in items if reason in ("", item.reason) and (item.calm or claim != INCONSISTENT.name)]
-        return [topic_of(item) for item in items] or None
+        calm = claim in (INCONSISTENT.name, EXCESS.name)
+        items = [item for item in self._scenarios(files) if reason in ("", item.reason) and (item.calm or not calm)]
+        return [topic_of(item) for item in items]
+
+    def _scenarios(self, files: Sequence[KnobRows]) -> list[PressureItem]:
+        return selection(rows_under(files, "scenarios"), bundled_too=self.bundled, limit=self.limit)
 
     def estimate(self, sizes: Sizes) -> Cost:
         limit = resolved(self.limit)

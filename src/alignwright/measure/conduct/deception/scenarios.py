@@ -47,6 +47,11 @@ def questions() -> list[ChoiceItem]:
     ]
 
 
+def able(own: Sequence[ChoiceItem], *, bundled_too: bool, limit: int | None) -> list[ChoiceItem]:
+    """The questions of ability that are asked: one's own, or those of the package."""
+    return subsample_evenly(own or (questions() if bundled_too else []), limit)
+
+
 def selection(own: Sequence[PressureItem], *, bundled_too: bool, limit: int | None) -> list[PressureItem]:
     """The scenarios that are asked, those of the package before one's own."""
     return subsample_evenly([*(scenarios() if bundled_too else []), *own], limit)

@@ -90,13 +90,21 @@ class HighStakesMeasure(Stage):
         rates = [each for claim in GRADED for each in (claim, corrected(claim))]
         return (*rates, WARN, *with_parts(RIGHT, "domain"))
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The domains of the situations."""
+        items = [item for item in self._situations(files) if item.right != "help" and item.domain]
+        return list(dict.fromkeys(item.domain for item in items))
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the situations whose right is what the claim counts, or of a domain; of the twins where it is needless."""
-        items = selection(rows_under(files, "situations"), bundled_too=self.bundled, limit=self.limit)
+        items = self._situations(files)
         kind, _, domain = claim.removeprefix("high_stakes.").partition(".")
         right = "help" if kind == "needless" else kind
         of_kind = [item for item in items if item.right == right or (kind == "right" and item.right != "help")]
-        return [topic_of(item) for item in of_kind if domain in ("", item.domain)] or None
+        return [topic_of(item) for item in of_kind if domain in ("", item.domain)]
+
+    def _situations(self, files: Sequence[KnobRows]) -> list[HighStakesItem]:
+        return selection(rows_under(files, "situations"), bundled_too=self.bundled, limit=self.limit)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Without a harmless item a model that always defers would be the best."""

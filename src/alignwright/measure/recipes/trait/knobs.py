@@ -32,6 +32,7 @@ PROMPTED = Claim(
     name="trait.prompted", title="Shows the trait under an instruction", axis="conduct", better=None, counts="fail"
 )
 TASK = Claim(name="trait.task", title="Does the task, by its checks", axis="conduct")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 class TraitMeasure(Stage):
@@ -79,6 +80,10 @@ class TraitMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         return (UNPROMPTED, *(with_parts(PROMPTED, "instruction") if self.instructions else ()), TASK)
 
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The instructions, counted."""
+        return [instruction_part(place) for place in range(len(self.instructions))]
+
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         if claim != UNPROMPTED.name:
             return None
@@ -97,3 +102,8 @@ class TraitMeasure(Stage):
         replies = prompts.rows * (1 + len(self.instructions))
         readings = sizes.readings(self.trait)
         return Cost.of(replies * (prompts.prompt + readings * (prompts.prompt + longest)), replies * longest)
+
+
+def instruction_part(place: int) -> str:
+    """What the instruction at a place is called among the parts of a claim."""
+    return _ORDINALS[place] if place < len(_ORDINALS) else f"number_{place + 1}"

@@ -20,9 +20,7 @@ from alignwright.core.replies import NoReply, greedy
 from alignwright.core.stage import resolved
 from alignwright.measure.ask import graded
 from alignwright.measure.instruction import all_pass
-from alignwright.measure.recipes.trait.knobs import PROMPTED, TASK, UNPROMPTED, TraitMeasure
-
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+from alignwright.measure.recipes.trait.knobs import PROMPTED, TASK, UNPROMPTED, TraitMeasure, instruction_part
 
 
 def trait_outcomes(
@@ -38,7 +36,7 @@ def trait_outcomes(
     grades = [_grades(group, own, scorer, stage.threshold) for group, own in zip(groups, by_group, strict=True)]
     outcomes: list[SampleResult] = []
     for place, (group, own, grade) in enumerate(zip(groups, by_group, grades, strict=True)):
-        name = part_name(place - 1)
+        name = instruction_part(place - 1)
         claims = [(PROMPTED.name, f":{name}"), (f"{PROMPTED.name}.{name}", "")] if place else [(UNPROMPTED.name, "")]
         outcomes += [
             graded(claim, f"{prompt.id}{end}", prompt.topic or prompt.id, question.conversation, reply, verdict)
@@ -51,11 +49,6 @@ def trait_outcomes(
         if prompt.checks
     ]
     return [*outcomes, *tasks]
-
-
-def part_name(place: int) -> str:
-    """What the instruction at a place is called among the parts of a claim."""
-    return _ORDINALS[place] if place < len(_ORDINALS) else f"number_{place + 1}"
 
 
 def _bare(prompt: Prompt, conversation: Conversation) -> Prompt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -11,10 +11,23 @@ from alignwright.core.claims import Claim, with_parts
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import PROMPT, Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, Reads, Setting, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    FilePath,
+    Knob,
+    KnobRows,
+    Reads,
+    Setting,
+    Sizes,
+    Stage,
+    resolved,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.items import PushbackItem, RefusalItem
-from alignwright.files.wrappers import wrapper_faults
+from alignwright.files.wrappers import WRONG, read_wrappers, wrapper_faults
+from alignwright.measure.planned_items import topics_under
 from alignwright.measure.recipes.wrapped import section
 
 BUNDLED = 3
@@ -72,6 +85,21 @@ class WrappedMeasure(Stage):
         if self.wrappers is not None:
             file = setting.path(self.wrappers)
             yield from wrapper_faults(file, requests=bool(self.requests), questions=bool(self.questions))
+
+    def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """The wrappers of what is asked, and the kinds."""
+        from alignwright.measure.recipes.wrapped.measure import bundled_wrappers  # which imports the graders
+
+        if whole == SAME.name:
+            return [kind for kind in ("requests", "questions") if getattr(self, kind)]
+        wrappers = bundled_wrappers() if self.wrappers is None else read_wrappers(path(self.wrappers))
+        return [name for name, text in wrappers.items() if (self.questions if WRONG in text else self.requests)]
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the plain prompts; how many of them are right, and how many wrappers each fits, is known afterwards."""
+        if claim != PLAIN.name:
+            return None
+        return [topic for knob in ("requests", "questions") for topic in topics_under(files, knob, self.limit) or ()]
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
