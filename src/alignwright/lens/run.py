@@ -6,6 +6,8 @@ from typing import assert_never
 
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
+from alignwright.lens.diff.knobs import DiffStage
+from alignwright.lens.diff.run import measure_diff
 from alignwright.lens.knobs import AnyLens
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.logit_lens.run import measure_logit_lens
@@ -32,5 +34,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_patch(stage, job)
         case SaeStage():
             return measure_sae(stage, job)
+        case DiffStage():
+            return measure_diff(stage, job)
         case _ as never:
             assert_never(never)
