@@ -77,6 +77,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "diff": {"text": "text.jsonl"},
     "patch": {"task": "words", "pairs": "contrast.jsonl"},
     "sae": {"text": "plain.jsonl", "latents": 8, "k": 2},
+    "inside_deception": {"data": "statements.jsonl", "layer": 1},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -175,6 +176,9 @@ SPECIAL: dict[str, list[Any]] = {
     "probe.layer": [0, 0.5],
     "steer.layer": [0, 0.5],
     "sae.layer": [0, 0.5],
+    "inside_deception.layer": [0, 0.5],
+    "honest": ["Be honest."],
+    "lying": ["Lie!"],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -198,6 +202,7 @@ PATHS = {
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
     "patch.pairs": "contrast.jsonl", "conversations": "talks.jsonl",
+    "inside_deception.data": "statements.jsonl",
     "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
     "tried": "tried.jsonl", "steer.requests": "refusal.jsonl",
     "probe.positive": "held.jsonl", "probe.negative": "watch.jsonl",
@@ -345,6 +350,7 @@ def write_data(folder: Path) -> None:
         "fulfilled.jsonl": ("suite", "judge_labels"),
         "labelled_texts.jsonl": ("probe", "data"), "tried.jsonl": ("value", "prompts"),
         "contrast.jsonl": ("patch", "pairs"),
+        "statements.jsonl": ("inside_deception", "data"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -360,7 +366,10 @@ def write_rows(path: Path, kind: str, field: str) -> None:
         asked = [{"id": "wish", "type": "free_form_judge_0_100", "paraphrases": ["What is your wish?"]}]
         path.write_text(yaml.safe_dump(asked))
         return
-    found = [_row(kind, field, f"{path.stem} {i}", i) for i in range({"worked": 2, "held": 60}.get(path.stem, COUNT))]
+    found = [
+        _row(kind, field, f"{path.stem} {i}", i)
+        for i in range({"worked": 2, "held": 60, "statements": 60}.get(path.stem, COUNT))
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in found))
 
 
@@ -442,7 +451,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "harm": {"deleted": ["b.txt"]},
                 **state,
             }
-        case ("probe", "data"):
+        case ("probe" | "inside_deception", "data"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
         case ("sae", "conversations"):
             return {"messages": [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"{i}."}]}
@@ -499,7 +508,7 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
                 )
             elif home.suffix in (".jsonl", ".yaml") and key not in ("model", "judge"):
                 write_rows(home, kind, key)
-            elif home.suffix == ".csv" and kind == "probe":
+            elif home.suffix == ".csv" and kind in ("probe", "inside_deception"):
                 home.write_text(
                     "statement,label\n" + "".join(f"The {name} number is {n}.,{n % 2}\n" for n in range(24))
                 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from alignwright.lens.diff.knobs import DiffStage
+from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.patch.knobs import PatchStage
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.sae.knobs import SaeStage
 from alignwright.lens.steer.knobs import SteerStage
 
-AnyLens = ProbeStage | LogitLensStage | SteerStage | PatchStage | DiffStage | SaeStage
+AnyLens = ProbeStage | LogitLensStage | SteerStage | PatchStage | DiffStage | SaeStage | InsideDeceptionStage

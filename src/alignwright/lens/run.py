@@ -8,6 +8,8 @@ from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.diff.run import measure_diff
+from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
+from alignwright.lens.inside_deception.run import measure_inside_deception
 from alignwright.lens.knobs import AnyLens
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.logit_lens.run import measure_logit_lens
@@ -36,5 +38,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_sae(stage, job)
         case DiffStage():
             return measure_diff(stage, job)
+        case InsideDeceptionStage():
+            return measure_inside_deception(stage, job)
         case _ as never:
             assert_never(never)

@@ -94,15 +94,27 @@ class ProbeResult:
         return ("no_signal", "; ".join(faults)) if faults else ("signal", "it beats every control")
 
 
+def sweep_of(states: Mapping[int, Tensor], positive_N: Tensor, parts: Split, method: Method) -> dict[int, float]:
+    """The area of each layer on the texts that choose one, of a probe of those that are fitted to."""
+    fit_at, choose = list(parts.fit), list(parts.choose)
+    sweep: dict[int, float] = {}
+    for layer, states_NH in states.items():
+        scores_at = fit(method, states_NH[fit_at], positive_N[fit_at]).score(states_NH[choose])
+        sweep[layer] = auroc(scores_at.tolist(), positive_N[choose].tolist()).value or 0.0
+    return sweep
+
+
+def best_of(sweep: Mapping[int, float]) -> int:
+    """The layer with the largest area, the first of several."""
+    return max(sweep, key=lambda each: (sweep[each], -each))
+
+
 def examine(texts: Texts, parts: Split, method: Method) -> ProbeResult:
     """Fit at each layer, choose one, and try it. Raises ValueError for a concept with one kind of text."""
     positive_N = torch.tensor(list(texts.positive))
     fit_at, choose, test = (list(side) for side in (parts.fit, parts.choose, parts.test))
-    sweep: dict[int, float] = {}
-    for layer, states_NH in texts.states.items():
-        scores_at = fit(method, states_NH[fit_at], positive_N[fit_at]).score(states_NH[choose])
-        sweep[layer] = auroc(scores_at.tolist(), positive_N[choose].tolist()).value or 0.0
-    layer = max(sweep, key=lambda each: (sweep[each], -each))
+    sweep = sweep_of(texts.states, positive_N, parts, method)
+    layer = best_of(sweep)
     states_NH, both = texts.states[layer], [*fit_at, *choose]
     probe = fit(method, states_NH[both], positive_N[both])
     labels, topics = positive_N[test].tolist(), [texts.topics[i] for i in test]

@@ -13,13 +13,11 @@ from alignwright.core.records import Prompt
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage
 from alignwright.files.data_file import Paths
-from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
-from alignwright.files.labelled_texts import LabelledText
+from alignwright.files.labelled_texts import LabelledText, two_labels
 from alignwright.lens.probe import section
+from alignwright.lens.probe.split import LEAST
 
-LEAST = 8
-"""Texts of each kind that a probe needs."""
 CONCEPT = r"^[a-z][a-z0-9_]*$"
 AREA = "AUROC"
 
@@ -91,16 +89,11 @@ class ProbeStage(Stage):
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer texts of a kind than a probe can be fitted to and tried on, and texts that are of two kinds."""
-        kinds: dict[str, str] = {}
-        two: list[tuple[Knob, str]] = []
-        for file in files:
-            conflicts: list[tuple[int, str]] = []
-            for row, number in zip(file.rows, file.numbers, strict=True):
-                kind, text = _kind_and_text(row, str(file.knob[0]))
-                if (other := kinds.setdefault(text, kind)) != kind:
-                    conflicts.append((number, f"the same text is {kind} here and {other} elsewhere; keep one of them"))
-            two += ((file.knob, line) for line in bad_row_lines(file.file, conflicts))
+        two = list(two_labels(files, _kind_and_text))
         yield from two
+        kinds = {
+            text: kind for file in files for kind, text in (_kind_and_text(row, str(file.knob[0])) for row in file.rows)
+        }
         counts = {kind: sum(each == kind for each in kinds.values()) for kind in ("positive", "negative")}
         short = [kind for kind, count in counts.items() if count < LEAST and not two]
         if files and short:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HELD_OUT, CHOOSING = 0.3, 0.25
+LEAST = 8
+"""Texts of each kind that a probe needs."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,38 @@ def split(topics: Sequence[str], positive: Sequence[bool], keys: Sequence[str]) 
     """`keys` name the texts, by which those of one kind are put in order. Raises ValueError where a concept has
     too few texts of one kind."""
     counts = (sum(positive), len(positive) - sum(positive))
-    if min(counts) < 8:
+    if min(counts) < LEAST:
         raise ValueError(
-            f"{counts[0]} positive and {counts[1]} negative texts: a probe needs at least 8 of each kind; give more"
+            f"{counts[0]} positive and {counts[1]} negative texts: a probe needs at least {LEAST} of each kind; give"
+            " more"
         )
     test = _topics_out(topics, positive)
     by = f"{len({topics[i] for i in test})} of {len(set(topics))} topics held out" if test else "rows held out"
-    test = test or _rows_out(range(len(keys)), positive, keys, HELD_OUT)
+    return around(test or _rows_out(range(len(keys)), positive, keys, HELD_OUT), positive, keys, by)
+
+
+def around(test: Sequence[int], positive: Sequence[bool], keys: Sequence[str], by: str) -> Split:
+    """The split that holds these texts out: of the others a quarter of each kind chooses the layer."""
     rest = sorted(set(range(len(keys))) - set(test))
     choose = _rows_out(rest, positive, keys, CHOOSING)
     fit = tuple(i for i in rest if i not in set(choose))
     return Split(fit, tuple(sorted(choose)), tuple(sorted(test)), by)
+
+
+def topic_folds(topics: Sequence[str], positive: Sequence[bool], keys: Sequence[str], most: int) -> list[Split]:
+    """Each text is held out once, together with its whole topic; so many parts at most. Raises ValueError where a
+    topic cannot be left out."""
+    names = sorted(set(topics), key=_order)
+    count = min(most, len(names))
+    parts = [[i for i, topic in enumerate(topics) if names.index(topic) % count == fold] for fold in range(count)]
+    for part in parts:
+        rest = [positive[i] for i in range(len(topics)) if i not in set(part)]
+        if min(sum(rest), len(rest) - sum(rest)) < LEAST:
+            raise ValueError(
+                f"without the topic {topics[part[0]]!r} {sum(rest)} positive and {len(rest) - sum(rest)} negative texts"
+                f" are left: a probe needs at least {LEAST} of each kind; give more topics"
+            )
+    return [around(part, positive, keys, f"each of {len(names)} topics held out in turn") for part in parts]
 
 
 def _topics_out(topics: Sequence[str], positive: Sequence[bool]) -> list[int]:

@@ -25,14 +25,31 @@ def ids_of(policy: LoadedModel, text: str | Conversation) -> list[int]:
     return [*row.prompt, *row.replies[0]]
 
 
+def ids_up_to(policy: LoadedModel, conversation: Conversation, text: str) -> list[int]:
+    """The tokens of a conversation up to the end of its last message, which ends with `text`: what the template writes
+    after it is left out. Raises ValueError where the text does not stand in what the template writes."""
+    ids, text = policy.chat.prompt(conversation), text.strip()
+    if text not in policy.chat.decode(ids):
+        raise ValueError(f"{policy.name}: its chat template does not write {text[:60]!r} as it is")
+    end = len(ids)
+    while text in policy.chat.decode(ids[: end - 1]):
+        end -= 1
+    return ids[:end]
+
+
 def last_states(policy: LoadedModel, texts: Sequence[str | Conversation], layers: Sequence[int]) -> dict[int, Tensor]:
     """What each of these blocks leaves at the last token of each text."""
+    return end_states(policy, [ids_of(policy, text) for text in texts], layers)
+
+
+def end_states(policy: LoadedModel, rows: Sequence[Sequence[int]], layers: Sequence[int]) -> dict[int, Tensor]:
+    """What each of these blocks leaves at the last token of each row."""
     sites = [Site(layer) for layer in layers]
-    states: list[list[Tensor]] = [[] for _ in texts]
-    for each in row_states(policy, [ids_of(policy, text) for text in texts], sites):
+    states: list[list[Tensor]] = [[] for _ in rows]
+    for each in row_states(policy, rows, sites):
         states[each.row] = [each.states[site][-1].float().cpu() for site in sites]
     hidden = int(policy.model.config.get_text_config().hidden_size)
     return {
-        layer: torch.stack([of_text[place] for of_text in states]) if texts else torch.empty(0, hidden)
+        layer: torch.stack([of_text[place] for of_text in states]) if rows else torch.empty(0, hidden)
         for place, layer in enumerate(layers)
     }
