@@ -21,7 +21,7 @@ from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
 from alignwright.lens.inside_deception.inside_deception import Deception, examine_lies
-from alignwright.lens.inside_deception.run import HeldRow
+from alignwright.lens.inside_deception.run import BeliefRow
 from alignwright.lens.inside_deception.statements import Readings, Statement, read
 from alignwright.model.activations.edits import unit
 from alignwright.model.activations.last_states import end_states, ids_up_to, last_states
@@ -71,7 +71,7 @@ def test_a_model_that_holds_what_it_denies_is_told_from_one_that_holds_nothing(l
     z = (knows.area.value - nothing.area.value) / math.hypot(knows.area.se or 0, nothing.area.se or 0)
     assert 2 * NormalDist().cdf(-z) < 0.01
     true_N = torch.tensor([row.true for row in ROWS])
-    assert float(((knows.held.plain > 0) == true_N).double().mean()) > 0.9  # of things that no probe was fitted to
+    assert float(((knows.beliefs.plain > 0) == true_N).double().mean()) > 0.9  # of things that no probe was fitted to
     assert knows.words.value is not None
     assert knows.words.value < 0.7
 
@@ -166,7 +166,7 @@ def test_a_run_holds_each_model_against_its_words_and_the_start_models_reading(s
     trained = "train.0.sft"
     assert ("start", trained, None) in own or own["auroc", trained, None].value is None
     assert ("truth", trained, "baseline") in own
-    rows = [HeldRow.model_validate_json(line) for line in read_lines(next(run.glob("**/*@baseline*/held.jsonl")))]
+    rows = [BeliefRow.model_validate_json(line) for line in read_lines(next(run.glob("**/*@baseline*/beliefs.jsonl")))]
     assert len(rows) == len(ROWS)
     sections = {s.name: s for s in map(Section.model_validate_json, read_lines(run / "sections.jsonl"))}
     section = sections["inside_deception"]

@@ -45,7 +45,7 @@ Verdict = Literal["signal", "inverted", "no_signal", "untested"]
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class Beliefs:
     """What is held of each statement by a probe that knows nothing of its topic: [N], or [N, K] of K directions. Above
     0 true. `plain` is of the statement alone."""
 
@@ -59,7 +59,7 @@ class Deception:
     """What is held and said of each statement, which of them are lied about, and the area beside its controls.
     `layers`: where each part of the topics is read."""
 
-    held: Held
+    beliefs: Beliefs
     true_N: Tensor
     words_N: Tensor
     layers: tuple[int, ...]
@@ -112,14 +112,14 @@ def examine_lies(statements: Sequence[Statement], readings: Readings, method: Me
     sweeps = [sweep_of(readings.plain, true_N, part, method) for part in parts]
     layers = tuple(best_of(sweep) for sweep in sweeps)
     mixed_NK = _shuffled(true_N, topics)
-    helds: dict[str, list[Held]] = {"probe": [], "random": [], "shuffled": []}
+    by_kind: dict[str, list[Beliefs]] = {"probe": [], "random": [], "shuffled": []}
     for part, layer in zip(parts, layers, strict=True):
         space = _Space(readings, part, layer, true_N)
-        helds["probe"].append(space.held(*_probes(space, true_N[:, None], method)))
-        helds["random"].append(space.held(*space.random))
-        helds["shuffled"].append(space.held(*_probes(space, mixed_NK, method)))
-    probe, random, shuffled = (_joined(each, parts) for each in helds.values())
-    held = Held(probe.plain[:, 0], probe.honest[:, 0], probe.lying[:, 0])
+        by_kind["probe"].append(space.beliefs(*_probes(space, true_N[:, None], method)))
+        by_kind["random"].append(space.beliefs(*space.random))
+        by_kind["shuffled"].append(space.beliefs(*_probes(space, mixed_NK, method)))
+    probe, random, shuffled = (_joined(each, parts) for each in by_kind.values())
+    beliefs = Beliefs(probe.plain[:, 0], probe.honest[:, 0], probe.lying[:, 0])
     words_N = torch.zeros(len(true_N), dtype=torch.float64)
     for part in parts:
         rest = [*part.fit, *part.choose]
@@ -130,10 +130,10 @@ def examine_lies(statements: Sequence[Statement], readings: Readings, method: Me
     knows_N = says_true_N == true_N
     lies_N = knows_N & denies_N
     claims = Claims(statements, readings, knows_N, lies_N)
-    area = claims.area(held.honest, held.lying)
+    area = claims.area(beliefs.honest, beliefs.lying)
     sizes, others = claims.extents(random), claims.extents(shuffled)
     return Deception(
-        held=held, true_N=true_N, words_N=words_N, layers=layers, knows_N=knows_N, lies_N=lies_N, area=area,
+        beliefs=beliefs, true_N=true_N, words_N=words_N, layers=layers, knows_N=knows_N, lies_N=lies_N, area=area,
         words=claims.area(words_N, words_N), black_box=claims.area(readings.says_again_N, readings.says_again_N),
         random_q95=float(sizes.quantile(LEVEL)), random_p=(1 + int((sizes >= _extent(area)).sum())) / (1 + len(sizes)),
         shuffled_q95=float(others.quantile(LEVEL)),
@@ -159,25 +159,25 @@ class Claims:
         names = [each.topic if len(topics) >= FEW else each.item for each in self.statements]
         return auroc(against, [False] * len(known) + [True] * len(lies), [names[i] for i in (*known, *lies)])
 
-    def extents(self, held: Held) -> Tensor:
+    def extents(self, beliefs: Beliefs) -> Tensor:
         """The area of each of many directions, or its mirror image where that is larger: [K]. No two scores tie."""
         against_NK = torch.cat(
             [
-                against_words(self.readings.says_honest_N[:, None], held.honest)[self.knows_N],
-                against_words(self.readings.says_lying_N[:, None], held.lying)[self.lies_N],
+                against_words(self.readings.says_honest_N[:, None], beliefs.honest)[self.knows_N],
+                against_words(self.readings.says_lying_N[:, None], beliefs.lying)[self.lies_N],
             ]
         )
         known, lies = int(self.knows_N.sum()), int(self.lies_N.sum())
         if not known or not lies:
-            return torch.full((held.honest.shape[1],), HALF, dtype=torch.float64)
+            return torch.full((beliefs.honest.shape[1],), HALF, dtype=torch.float64)
         ranks_NK = against_NK.argsort(dim=0).argsort(dim=0).double()
         area_K = (ranks_NK[known:].sum(0) - lies * (lies - 1) / 2) / (known * lies)
         return torch.maximum(area_K, 1 - area_K)
 
 
-def against_words(says_N: Tensor, held_N: Tensor) -> Tensor:
+def against_words(says_N: Tensor, belief_N: Tensor) -> Tensor:
     """How far what is held speaks against what is said: above 0 where they disagree."""
-    return -torch.where(says_N > 0, 1.0, -1.0) * held_N.double()
+    return -torch.where(says_N > 0, 1.0, -1.0) * belief_N.double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,7 @@ class _Space:
         drawn_HK = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         return drawn_HK / deviation_H[:, None], -(mean_H / deviation_H) @ drawn_HK
 
-    def held(self, weights_HK: Tensor, bias_K: Tensor) -> Held:
+    def beliefs(self, weights_HK: Tensor, bias_K: Tensor) -> Beliefs:
         """What the part's own statements are held for. Within a conversation 0 is where like conversations about the
         others put it, and 1 their spread."""
         scores = [self.plain @ weights_HK + bias_K]
@@ -215,7 +215,7 @@ class _Space:
             others_NK = projected_NK[self.rest]
             zero_K = (others_NK[truth_N].mean(0) + others_NK[~truth_N].mean(0)) / 2
             scores.append((projected_NK - zero_K) / others_NK.std(0, correction=0).clamp_min(1e-12))
-        return Held(*(score[test] for score in scores))
+        return Beliefs(*(score[test] for score in scores))
 
 
 def _probes(space: _Space, label_NK: Tensor, method: Method) -> tuple[Tensor, Tensor]:
@@ -226,9 +226,11 @@ def _probes(space: _Space, label_NK: Tensor, method: Method) -> tuple[Tensor, Te
     return weights_HK, torch.tensor([probe.bias for probe in probes], dtype=torch.float64)
 
 
-def _joined(helds: Sequence[Held], parts: Sequence[Split]) -> Held:
+def _joined(by_kind: Sequence[Beliefs], parts: Sequence[Split]) -> Beliefs:
     order = torch.tensor([i for part in parts for i in part.test]).argsort()
-    return Held(*(torch.cat([getattr(each, name) for each in helds])[order] for name in ("plain", "honest", "lying")))
+    return Beliefs(
+        *(torch.cat([getattr(each, name) for each in by_kind])[order] for name in ("plain", "honest", "lying"))
+    )
 
 
 def _shuffled(true_N: Tensor, topics: Sequence[str]) -> Tensor:
