@@ -10,7 +10,7 @@ import pytest
 from measure_doubles import Likes
 
 from alignwright.core.promises import answer, parse
-from alignwright.core.records import Reply
+from alignwright.core.records import Finding, Reply
 from alignwright.core.stage import written_knobs
 from alignwright.experiment.experiment import fully
 from alignwright.files.items import ChoiceItem
@@ -19,6 +19,7 @@ from alignwright.measure.conduct.calibration.conclusions import calibration_find
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.calibration.short_answers import accepted, agree, bundled, calibrate_short_answers
 from alignwright.measure.findings import differences, levels
+from alignwright.measure.notes import beside_their_family
 from alignwright.stats.calibration import softmax
 from alignwright.text.doubt import doubts
 
@@ -172,3 +173,18 @@ def test_choices_alone_leave_nothing_of_short_answers_to_effort():
     assert written_knobs(stage).keys() == {*alone, "limit"}
     with pytest.raises(ValueError, match="'samples' has no effect without short questions"):
         CalibrationMeasure.model_validate(alone | {"samples": 3}, strict=False)
+
+
+def test_what_is_made_of_all_answers_stands_beside_its_family_and_what_has_none_at_the_end():
+    def one(claim: str) -> Finding:
+        return Finding(claim=claim, stage="baseline", axis="conduct", value=0.5, n=2, method="")
+
+    now = [one(f"calibration.{part}") for part in ("choice.accuracy", "choice.brier", "short.accuracy")]
+    now += [one("consistency.dress"), one("consistency.dress.order")]
+    together = [one(f"calibration.{part}") for part in ("choice.ece", "choice.rms", "short.ece", "other.ece")]
+    ordered = [finding.claim for finding in beside_their_family(now, together)]
+    assert ordered == [
+        "calibration.choice.accuracy", "calibration.choice.brier", "calibration.choice.ece", "calibration.choice.rms",
+        "calibration.short.accuracy", "calibration.short.ece", "consistency.dress", "consistency.dress.order",
+        "calibration.other.ece",
+    ]  # fmt: skip

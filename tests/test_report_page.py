@@ -11,8 +11,9 @@ import pytest
 import report_case as material
 
 from alignwright.core import wording
-from alignwright.core.promises import PromiseReport
+from alignwright.core.promises import PromiseReport, parse
 from alignwright.core.records import Conversation, Example, Finding
+from alignwright.core.section import Section, Transcript
 from alignwright.report import figures, page
 from alignwright.report import results as cases
 from alignwright.stats.marks import direction
@@ -186,6 +187,17 @@ def test_dots_are_where_the_numbers_are():
     assert list(scale.ticks) == sorted(scale.ticks)
 
 
+def test_a_bound_beyond_what_was_measured_is_on_the_axis():
+    """Cut off at the end of the axis it would look like another promise, and the level as near to it."""
+    bits = make().find("tax.bits_per_byte")
+    highest = max(level.high for level in bits.levels.values())
+    promise = parse(f"tax.bits_per_byte < {2 * highest}")
+    assert figures.scale(bits).high < promise.bound, "a control: without it the axis ends before"
+    assert figures.scale(bits, promise).high >= promise.bound
+    lines = re.findall(r'class="bound" x1="([0-9.]+)%"', figures.lanes(bits, make(), promise))
+    assert [0 < float(x) <= 100 for x in lines] == [True]
+
+
 @pytest.mark.parametrize(
     ("value", "p", "adjusted", "better", "told"),
     [
@@ -244,3 +256,16 @@ def test_two_stages_of_one_name_are_told_apart(plain):
 
     assert "After DPO (train.2.dpo)" in Reader(page.html(make(change=again))).text
     assert "After DPO (train" not in plain
+
+
+def test_a_promise_on_what_a_section_shows_the_replies_of_leads_there():
+    whole = make()
+    section = Section(
+        name="steps", title="Steps", intro="", blocks=(
+            Transcript(claim="attack.success", title="A step", heads=("Task", "What it did"),
+                       examples=(Example(item="i", prompt=Conversation.user("Do."), reply="Done.", reason="why"),)),
+        ),
+    )  # fmt: skip
+    shown = cases.RunResults(whole.header, whole.verdicts, whole.findings, (*whole.sections, section))
+    assert '<a href="#steps">the replies</a>' in page.html(shown)
+    assert '<a href="#steps">the replies</a>' not in page.html(whole), "a control: elsewhere they stand by themselves"

@@ -55,6 +55,20 @@ def conclusions(
     return calibration_findings(stages, after, before, stage=stage, against=against)
 
 
+def beside_their_family(findings: Sequence[Finding], together: Sequence[Finding]) -> list[Finding]:
+    """The findings in their order, and what was made of all results together behind the last one of its family
+    (`calibration.choice.ece` behind those of `calibration.choice`)."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in together:
+        groups.setdefault(finding.claim.rpartition(".")[0], []).append(finding)
+    last = {finding.claim.rpartition(".")[0]: place for place, finding in enumerate(findings)}
+    ordered = list[Finding]()
+    for place, finding in enumerate(findings):
+        family = finding.claim.rpartition(".")[0]
+        ordered += [finding, *(groups.pop(family, ()) if last[family] == place else ())]
+    return [*ordered, *(finding for group in groups.values() for finding in group)]
+
+
 def verdicts(
     stages: Iterable[Stage], after: Sequence[SampleResult], before: Sequence[SampleResult], *, stage: str, against: str
 ) -> list[Finding]:

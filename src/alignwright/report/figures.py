@@ -41,11 +41,12 @@ class Scale:
 SHARES = Scale(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 
-def scale(claim: ClaimFindings) -> Scale:
-    """Shares are drawn from 0 to 100%; any other unit over what was seen, with round ends."""
+def scale(claim: ClaimFindings, promise: Promise | None = None) -> Scale:
+    """Shares are drawn from 0 to 100%; any other unit over what was seen and promised, with round ends."""
     if claim.unit == "share":
         return SHARES
-    return around([v for f in claim.levels.values() for v in (f.low, f.value, f.high) if v is not None])
+    seen = [v for f in claim.levels.values() for v in (f.low, f.value, f.high) if v is not None]
+    return around([*seen, *([promise.bound] if promise else [])])
 
 
 def around(values: Sequence[float]) -> Scale:
@@ -65,7 +66,7 @@ def around(values: Sequence[float]) -> Scale:
 def lanes(claim: ClaimFindings, case: RunResults, promise: Promise | None = None) -> Markup:
     """The drawing of one claim; a promise about its level is a dashed line, with the promised
     side shaded."""
-    axis, stages = scale(claim), case.stages
+    axis, stages = scale(claim, promise), case.stages
     height = LANE * len(stages) + 8
     parts = [_line(axis.at(tick), 0, axis.at(tick), height, "tick") for tick in axis.ticks]
     parts += _bound(axis, promise, height) if promise else []

@@ -62,8 +62,8 @@ class ClaimFindings:
 
     name: str
     axis: Axis
-    transcribed: bool = False
-    """Whether a section shows its replies."""
+    transcribed: str = ""
+    """The section that shows its replies, where one does."""
     levels: dict[str, Finding] = field(default_factory=dict[str, Finding])
     changes: list[Finding] = field(default_factory=list[Finding])
 
@@ -140,11 +140,11 @@ class RunResults:
     def claims(self) -> list[ClaimFindings]:
         """All claims, in the order in which they were first steps."""
         claims: dict[str, ClaimFindings] = {}
-        blocks = [block for section in self.sections for block in section.blocks]
-        transcribed = {block.claim for block in blocks if isinstance(block, Transcript)}
+        blocks = [(section.name, block) for section in self.sections for block in section.blocks]
+        transcribed = {block.claim: name for name, block in blocks if isinstance(block, Transcript)}
         for finding in self.findings:
             claim = claims.setdefault(
-                finding.claim, ClaimFindings(finding.claim, finding.axis, finding.claim in transcribed)
+                finding.claim, ClaimFindings(finding.claim, finding.axis, transcribed.get(finding.claim, ""))
             )
             if finding.against is None:
                 claim.levels[finding.stage] = finding

@@ -24,7 +24,7 @@ from alignwright.measure.corrected_rate import unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.knobs import CHOICE, SCORE
 from alignwright.measure.listed_choice import METHOD
-from alignwright.measure.notes import conclusions, level_notes, margin, verdicts
+from alignwright.measure.notes import beside_their_family, conclusions, level_notes, margin, verdicts
 from alignwright.measure.preferred.knobs import PREFERRED
 from alignwright.measure.preferred.preference import ballots, preferences
 from alignwright.train.reward_verdict import refusal
@@ -58,13 +58,14 @@ def findings_of(
         now = levels(
             after, claims=claims, stage=model, notes=notes, methods=methods, anytime=partial(looked_at, experiment)
         )
-        findings += with_corrections(now, after, (), labels, unmatched_labels, claims=claims)
-        findings += conclusions(stages, after, stage=model)
+        now = with_corrections(now, after, (), labels, unmatched_labels, claims=claims)
+        findings += beside_their_family(now, conclusions(stages, after, stage=model))
         if model != BASELINE and BASELINE in samples:
             before, margins = samples[BASELINE], partial(margin, stages)
             changes = differences(after, before, claims=claims, stage=model, against=BASELINE, margins=margins)
-            findings += with_corrections(changes, after, before, labels, unmatched_labels, claims=claims)
-            findings += conclusions(stages, after, before, stage=model, against=BASELINE)
+            changes = with_corrections(changes, after, before, labels, unmatched_labels, claims=claims)
+            together = conclusions(stages, after, before, stage=model, against=BASELINE)
+            findings += beside_their_family(changes, together)
             findings += verdicts(stages, after, before, stage=model, against=BASELINE)
     trained = {job.name for job, _ in finished if job.section == "train"}
     return trace_refusals(findings, Attribution(lessons), trained) if lessons and attributed else findings
