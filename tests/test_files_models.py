@@ -106,6 +106,32 @@ def test_a_gguf_file_counts_its_parameters(tmp_path: Path) -> None:
             resolve("m.gguf", tmp_path)
 
 
+def test_a_gguf_files_header_is_walked_once_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks: list[str] = []
+    plain = models._gguf_header
+    monkeypatch.setattr(models, "_gguf_header", lambda path: walks.append(path.name) or plain(path))
+    gguf(tmp_path / "m.gguf", (2, 3), (7,))
+    assert [resolve("m.gguf", tmp_path).parameters for _ in range(3)] == [13] * 3
+    assert walks == ["m.gguf"]
+    gguf(tmp_path / "m.gguf", (2, 3), (8,), (1,))
+    assert resolve("m.gguf", tmp_path).parameters == 15
+    assert walks == ["m.gguf"] * 2
+
+
+@pytest.mark.parametrize("lengths", [(1, 2**64 - 1), (2**64 - 1, 1), (1, 300), (300, 1)])
+@pytest.mark.parametrize("count", [2, 2**62])
+def test_words_of_a_vocabulary_that_reach_further_than_the_file_are_refused(
+    tmp_path: Path, lengths: tuple[int, int], count: int
+) -> None:
+    words = b"".join(struct.pack("<Q", length) + b"x" for length in lengths)
+    entry = struct.pack("<Q", 1) + b"b" + struct.pack("<IIQ", 9, 8, count) + words
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + entry)
+    with pytest.raises(ModelError, match="not a whole GGUF file: it ends before its header does"):
+        resolve("m.gguf", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -8,6 +8,8 @@ trees of `src` and of `benchmarks`; a test double shows that one is found where 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -117,3 +119,32 @@ def test_the_spec_imports_of_a_section_its_knobs_alone() -> None:
     ]
     assert len(edges) > 5  # the control: there are such imports at all
     assert [edge for edge in edges if not edge[1].rpartition(".")[2].startswith("knobs")] == []
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_a_model_is_loaded_asked_and_written_without_peft_until_an_adapter_is_put_over_it(
+    adapter: bool, tmp_path: Path
+) -> None:
+    """peft imports bitsandbytes and torch's compiler with it: a second of every command."""
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from tiny import make_tiny
+from alignwright.core.records import Conversation
+from alignwright.model.gguf_file import write_gguf
+from alignwright.model.load import load
+import alignwright.run.context, alignwright.run.execute, alignwright.run.judges, alignwright.run.chat
+import alignwright.run.serve, alignwright.run.serve_model, alignwright.run.export.verify
+policy = load(make_tiny(Path({str(tmp_path)!r})))
+policy.generate([Conversation.user("a")], max_new_tokens=2)
+policy.save(Path({str(tmp_path)!r}) / "saved")
+write_gguf(policy, Path({str(tmp_path)!r}) / "a.gguf", "f16", facts={{"name": "tiny"}})
+if {adapter}:
+    from alignwright.model.adapters import add_lora
+    add_lora(policy, rank=2, seed=0)
+print(*[name for name in ("peft", "bitsandbytes", "torch._inductor.lowering") if name in sys.modules])
+"""
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ("peft" in shown.stdout.split()) == adapter
+    assert adapter or shown.stdout.split() == []

@@ -129,6 +129,31 @@ def test_no_prompt_is_read_again_where_the_pass_kept_its_keys_and_values(
     assert limit == 0 or reading == [len(other.chat.prompt(PROMPTS[-1]))]
 
 
+def test_what_is_read_already_and_what_is_not_are_decoded_in_one_batch(
+    measured: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, before = perturbed(measured, tmp_path, 0.1), plain(measured)
+    prompts = [other.chat.prompt(prompt) for prompt in PROMPTS]
+    expected = sample(other, prompts, n=1, max_new_tokens=TOKENS, temperature=0.0, seed=0)
+    batches: list[list[bool]] = []
+
+    def counting(policy: LocalModel, prompts: Sequence[Sequence[int]], **kwargs: object) -> list[list[Sample]]:
+        batches.append([bool(blocks) for blocks in kwargs["caches"]])  # type: ignore[attr-defined]
+        return sample(policy, prompts, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drafts_module, "sample", counting)
+    for without in ([0], [1, 3], [4], [0, 1, 2, 3]):
+        batches.clear()
+        drafts = [[] if i in without else [*ids[:3], 5] for i, ids in enumerate(before)]
+        replies = greedy_from_drafts(other, prompts, drafts, max_new_tokens=TOKENS)
+        assert [r.ids for r in replies] == [row.ids for (row,) in expected]
+        for reply, (row,) in zip(replies, expected, strict=True):
+            assert reply.logprobs == pytest.approx(row.logprobs, abs=1e-4)
+            assert reply.finished == row.finished
+        (batch,) = batches
+        assert set(batch) == {True, False}  # the control: both kinds are in it
+
+
 def test_a_reply_ends_where_the_model_stops(measured: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     replies = plain(measured)
     monkeypatch.setattr(measured.chat, "stop_ids", frozenset({replies[0][3], replies[2][0]}))

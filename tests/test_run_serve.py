@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from alignwright.model.endpoint import Endpoint
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.sampling import sample
-from alignwright.run.serve import ServeOptions, greeting, serve, serving
+from alignwright.run.serve import ServeOptions, _until_a_signal, greeting, serve, serving
 from alignwright.run.serve_http import LARGEST_BODY, ModelServer, check_address
 from alignwright.run.serve_model import ServedModel
 
@@ -385,27 +386,83 @@ def test_a_model_that_fails_is_a_500_and_the_server_goes_on(
 
 
 # ---- the command ----------------------------------------------------------------------------------
-def test_the_command_serves_a_runs_model_under_its_name_until_it_is_interrupted(tmp_path: Path, folder: Path):
-    (tmp_path / "my-run").mkdir()
-    (tmp_path / "my-run" / "model").symlink_to(folder)
-    code = "from alignwright.cli import main; main()"
-    command = [sys.executable, "-c", code, "serve", str(tmp_path / "my-run"), "--port", "0"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ}) as process:
+@contextmanager
+def command(*words: str, before: str = "") -> Generator[subprocess.Popen[str]]:
+    """`alignwright serve` as a process, `before` run in it first."""
+    code, pipe = f"{before}\nfrom alignwright.cli import main; main()", subprocess.PIPE
+    words = (sys.executable, "-c", code, "serve", *words, "--port", "0")
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env={**os.environ}) as process:
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            address = line.split(" at ")[1].split(" ")[0]
-            assert line.startswith("my-run in ")
-            with openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=30) as client:
-                assert [model.id for model in client.models.list()] == ["my-run"]
-                assert chat(client, model="my-run", max_tokens=2).choices
-            process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=30)
-            assert process.returncode == 0
-            assert error.endswith("stopped\n")
+            yield process
         finally:
             process.kill()
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().split(" at ")[1].split(" ")[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_a_runs_model_under_its_name_until_it_is_interrupted(
+    tmp_path: Path, folder: Path, number: signal.Signals
+):
+    (tmp_path / "my-run").mkdir()
+    (tmp_path / "my-run" / "model").symlink_to(folder)
+    with command(str(tmp_path / "my-run")) as process:
+        with openai.OpenAI(base_url=address_of(process), api_key="none", max_retries=0, timeout=30) as client:
+            assert [model.id for model in client.models.list()] == ["my-run"]
+            assert chat(client, model="my-run", max_tokens=2).choices
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert error.endswith("stopped\n")
+
+
+SWALLOWED = """
+import os, signal
+from alignwright.run.serve_http import ModelServer
+plain, sent = ModelServer.service_actions, []
+def actions(server):
+    plain(server)
+    if not sent:
+        sent.append(True)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            sum(range(1000))
+        except BaseException:
+            pass
+ModelServer.service_actions = actions
+"""
+
+
+def test_an_interrupt_ends_the_server_where_an_exception_would_have_been_swallowed(folder: Path):
+    with command(str(folder), before=SWALLOWED) as process:
+        address_of(process)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert error.endswith("stopped\n")
+
+
+def test_a_second_interrupt_ends_a_server_that_does_not_come_to_its_end(folder: Path):
+    stuck = "from alignwright.model.continuous_batching import ContinuousBatching as C; C.end = lambda self: None"
+    with command(str(folder), before=stuck) as process:
+        address_of(process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "stopping" in process.stderr.readline()
+        with pytest.raises(subprocess.TimeoutExpired):  # the control: the model's thread never ends
+            process.wait(timeout=0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == -signal.SIGINT
+
+
+def test_who_serves_in_a_program_has_its_own_handlers_back(server: ModelServer):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with _until_a_signal(server):
+        during = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert during != before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def greedy(policy: LocalModel, ids: list[int], count: int) -> list[int]:

@@ -24,6 +24,9 @@ import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 
+_aside: list[bool] = []
+"""Whether what lives is set aside: to count what is frozen, Python walks over all of it."""
+
 
 @contextmanager
 def paused() -> Generator[None]:
@@ -35,7 +38,7 @@ def paused() -> Generator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what the caller has frozen stays so
+        if not _aside and not gc.get_freeze_count():  # what the caller has frozen stays so
             gc.freeze()
             gc.unfreeze()
         gc.enable()
@@ -44,14 +47,16 @@ def paused() -> Generator[None]:
 @contextmanager
 def set_aside() -> Generator[None]:
     """What lives now is not looked through until the end; what is garbage by then goes first."""
-    if gc.get_freeze_count():
+    if _aside or gc.get_freeze_count():
         yield
         return
     gc.collect()
     gc.freeze()
+    _aside.append(True)
     try:
         yield
     finally:
+        _aside.pop()
         gc.unfreeze()
 
 

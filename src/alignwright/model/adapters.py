@@ -10,7 +10,8 @@ adapter (`token_embeddings`), in a file of their own.
 To sample and to measure, the adapter is merged for the while: one product a layer instead of three.
 The base weights are set aside whole and put back, never subtracted back, so restoration is exact to
 the bit; and what is measured is what `save` writes. In training its layers run as those of
-`lora_linear`. Over a base in 4 bits nothing is merged (`quantization`).
+`lora_linear`. Over a base in 4 bits nothing is merged (`quantization`). peft is imported
+when the first adapter is put over a model.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
@@ -32,6 +31,7 @@ from alignwright.files.quantization import NO_WHOLE
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.lora_linear import fuse_lora
+from alignwright.model.peft_types import is_lora_layer, is_peft_model
 from alignwright.model.quantization import has_quantized, is_quantized
 from alignwright.model.token_embeddings import (
     ROWS_FILE,
@@ -57,6 +57,8 @@ def add_lora(
 ) -> None:
     """Freeze the model and put a trainable adapter over it that changes nothing yet. `alpha`
     defaults to twice the rank."""
+    from peft import LoraConfig, get_peft_model
+
     _no_adapter(policy)
     if rank < 1:
         raise ValueError(f"a LoRA rank must be at least 1, not {rank}")
@@ -121,7 +123,7 @@ def _read_as_weights(model: Any) -> list[str]:
 
 def _unfit(model: Any) -> str | None:
     """Why the adapter over this model could not be made part of its weights."""
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    layers = {name: layer for name, layer in model.named_modules() if is_lora_layer(layer)}
     odd = sorted(
         {
             type(layer.get_base_layer()).__name__
@@ -150,7 +152,7 @@ def _unfit(model: Any) -> str | None:
 def trainable_parameters(policy: LoadedModel) -> list[nn.Parameter]:
     """What training may move: the adapter where there is one, else the whole model. Raises
     ValueError where that is in 4 bits."""
-    if not isinstance(policy.model, PeftModel) and has_quantized(policy.model):
+    if not is_peft_model(policy.model) and has_quantized(policy.model):
         raise ValueError(f"{policy.name}: {NO_WHOLE}")
     return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
@@ -194,6 +196,8 @@ _ROWS = (
 
 def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> None:
     """Put a saved adapter over the model."""
+    from peft import PeftModel
+
     _no_adapter(policy)
     if not (Path(folder) / "adapter_config.json").is_file():
         raise FileNotFoundError(
@@ -246,7 +250,7 @@ def merged(policy: LoadedModel, *, restore: bool = True) -> Iterator[None]:
     layers = [
         layer
         for layer in policy.model.modules()
-        if isinstance(layer, LoraLayer) and not layer.disable_adapters and not is_quantized(layer.get_base_layer())
+        if is_lora_layer(layer) and not layer.disable_adapters and not is_quantized(layer.get_base_layer())
     ]
     aside: list[tuple[Any, Tensor]] = []
     try:
@@ -267,7 +271,7 @@ def merged(policy: LoadedModel, *, restore: bool = True) -> Iterator[None]:
 def linear_under(layer: Any) -> nn.Linear | None:
     """The linear layer whose weight, an adapter merged into it or off, is all that this layer
     does; None of another kind of layer."""
-    adapted = isinstance(layer, LoraLayer)
+    adapted = is_lora_layer(layer)
     base: Any = layer.get_base_layer() if adapted else layer
     sums = not adapted or layer.disable_adapters or "forward" in vars(layer)  # a variant of LoRA is no sum of weights
     return base if sums and type(base) is nn.Linear else None
@@ -279,7 +283,7 @@ def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None]:
     base = linear_under(layer)
     assert base is not None
     return (
-        with_adapter(layer, base.weight) if isinstance(layer, LoraLayer) and not layer.disable_adapters else base.weight
+        with_adapter(layer, base.weight) if is_lora_layer(layer) and not layer.disable_adapters else base.weight
     ), base.bias
 
 
@@ -307,13 +311,13 @@ def _peft() -> Iterator[None]:
 
 
 def _adapted(policy: LoadedModel) -> Any:
-    if not isinstance(policy.model, PeftModel):
+    if not is_peft_model(policy.model):
         raise ValueError(f"{policy.name} has no adapter; put one over it with add_lora or load_adapter")
     return policy.model
 
 
 def _no_adapter(policy: LoadedModel) -> None:
-    if isinstance(policy.model, PeftModel):
+    if is_peft_model(policy.model):
         raise ValueError(
             f"{policy.name} already has an adapter; make it part of the weights with merge before adding another"
         )

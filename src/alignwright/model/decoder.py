@@ -17,6 +17,7 @@ query heads to a key head, D head size, H hidden size, C = K * D, V vocabulary.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 from alignwright.model.adapters import linear_under, merged, plain_weights
 from alignwright.model.block_parts import BlockParts, embed, normed, parts, rotary
 from alignwright.model.elementwise import apply_rotary, swiglu
-from alignwright.model.joined_rows import COLUMNS, whole_blocks
+from alignwright.model.joined_rows import COLUMNS, join, whole_blocks
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.kv_cache import TransformersDecoder
 from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, short_enough, trunk
@@ -59,7 +60,7 @@ class Decoder(Protocol):
         caches: PromptCaches | None = None,
     ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
-        logits of what comes next. `caches` may spare reading the prompts."""
+        logits of what comes next. `caches` may spare reading the prompts; an empty one spares none."""
         ...
 
     def step(self, token_R: Tensor) -> Tensor:
@@ -157,8 +158,23 @@ class _FastDecoder:
         room: int,
         caches: PromptCaches | None = None,
     ) -> Tensor:
-        if caches is not None and all(len(prompts[p]) > 1 for p in prompt_of_row):
-            return self._go_on(prompts, prompt_of_row, room, caches)
+        cached = [p for p in prompt_of_row if caches and caches[p] and len(prompts[p]) > 1]
+        if caches is None or not cached:
+            return self._read(prompts, prompt_of_row, room)
+        logits_RV = self._go_on(prompts, cached, room, caches)
+        if len(cached) == len(prompt_of_row):
+            return logits_RV
+        # Prompts that nobody has read are read as ever, and their rows join the others: one batch, so no step twice.
+        unread, of_unread = copy.copy(self), [p for p in prompt_of_row if p not in cached]
+        more_RV = unread._read(prompts, of_unread, room)
+        join(self, unread, room)
+        # The first rows are those that were cached: back to the order that was asked for.
+        order = [*cached, *of_unread]
+        row_R = torch.tensor([order.index(p) for p in prompt_of_row], device=logits_RV.device)
+        self.keep(row_R)
+        return torch.cat([logits_RV, more_RV])[row_R]
+
+    def _read(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
         # 1. Each prompt once, aligned at its end, so that every row writes its next token to the same column.
         device, order = self.policy.device, list(dict.fromkeys(prompt_of_row))
         width = max(len(prompts[p]) for p in order)

@@ -23,7 +23,7 @@ import torch
 
 from alignwright.model.adapters import merged
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.logprob import head_of
+from alignwright.model.logprob import head_of, read_logits
 from alignwright.model.prefix_tree import reply_states
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
@@ -66,24 +66,22 @@ def greedy_from_drafts(
     samples = [openings[i].sample if i in openings else Sample() for i in range(len(prompts))]
     # 2. What it leaves open is decoded, each reply for as many tokens as it may still have.
     left = [i for i, s in enumerate(samples) if _is_open(s, max_new_tokens)]
-    for cached in (True, False):
-        places = [i for i in left if bool(i in openings and openings[i].blocks) == cached]
-        if not places:
-            continue
-        rest = sample(
-            policy,
-            [[*prompts[i], *samples[i].ids] for i in places],
-            n=1,
-            max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in places],
-            temperature=0.0,
-            seed=0,
-            batch_rows=policy.batch_rows,
-            caches=[openings[i].blocks for i in places] if cached else None,
-        )
-        for i, (more,) in zip(places, rest, strict=True):
-            samples[i].ids += more.ids
-            samples[i].logprobs += more.logprobs
-            samples[i].finished = more.finished
+    if not left:
+        return samples
+    rest = sample(
+        policy,
+        [[*prompts[i], *samples[i].ids] for i in left],
+        n=1,
+        max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in left],
+        temperature=0.0,
+        seed=0,
+        batch_rows=policy.batch_rows,
+        caches=[openings[i].blocks if i in openings else () for i in left],
+    )
+    for i, (more,) in zip(left, rest, strict=True):
+        samples[i].ids += more.ids
+        samples[i].logprobs += more.logprobs
+        samples[i].finished = more.finished
     return samples
 
 
@@ -144,9 +142,9 @@ def _can_keep(policy: LoadedModel) -> bool:
 
 def _likeliest(logits_CV: torch.Tensor, tokens: Sequence[int]) -> list[_Place]:
     top_C, id_C = logits_CV.max(1)
-    logp_C = top_C - logits_CV.logsumexp(1)
     second_C = logits_CV.scatter_(1, id_C[:, None], -torch.inf).amax(1)
     clear_C = top_C - second_C >= CLOSE
+    logp_C, _ = read_logits(logits_CV.scatter_(1, id_C[:, None], top_C[:, None]), id_C)
     return [
         _Place(*each)
         for each in zip(tokens[: len(id_C)], id_C.tolist(), logp_C.tolist(), clear_C.tolist(), strict=True)

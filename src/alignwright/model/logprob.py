@@ -63,7 +63,7 @@ def packed_logprobs(hidden_NH: Tensor, head: VocabularyHead, label_N: Tensor, *,
     product, logp_N = head.packed(chunk), torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
     label_N = label_N.to(hidden_NH.device)
     for part in _parts(len(label_N), chunk):
-        logp_N[part], _ = _read_logits(product(hidden_NH[part]), label_N[part], None)
+        logp_N[part], _ = read_logits(product(hidden_NH[part]), label_N[part], None)
     return logp_N
 
 
@@ -178,13 +178,17 @@ def _read(
     """The labels' log-probabilities, and their derivative by the logits times `factor`, in the
     logits' dtype and place: nothing of use without a factor. With a cap, by the logits before it."""
     if cap is None:
-        return _read_logits(logits_CV, label_C, factor)
+        return read_logits(logits_CV, label_C, factor)
     bent_CV = (logits_CV / cap).tanh_()
-    logp_C, slope_CV = _read_logits(bent_CV * cap, label_C, factor)
+    logp_C, slope_CV = read_logits(bent_CV * cap, label_C, factor)
     return logp_C, slope_CV if factor is None else slope_CV.mul_(bent_CV.square_().neg_().add_(1.0))
 
 
-def _read_logits(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None) -> tuple[Tensor, Tensor]:
+def read_logits(
+    logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None = None
+) -> tuple[Tensor, Tensor]:
+    """The labels' log-probabilities, and with a factor their derivative by the logits times it. Float32 logits
+    are no longer what they were."""
     if native := kernels(logits_CV):
         logp_C = torch.empty(len(label_C))
         factor_C = torch.ones_like(logp_C).mul_(0.0 if factor is None else factor)

@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from alignwright.model.matmul import all_packed, input_gradient, linear, matmul_sum, outer, pack_weight
+from alignwright.model.peft_types import is_lora_linear
 
 
 class Recompute(NamedTuple):
@@ -128,7 +128,7 @@ def linears(x: Tensor, *layers: Any, recompute: Recompute | None = None) -> tupl
     """What each of several layers makes of one input, at once where all are linear layers with
     an adapter over them."""
     if not all(
-        isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers
+        is_lora_linear(layer) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers
     ):
         return tuple(_plain(layer, x, recompute) for layer in layers)
     flat: list[Any] = []
@@ -147,7 +147,7 @@ def linears(x: Tensor, *layers: Any, recompute: Recompute | None = None) -> tupl
 
 def _plain(layer: Any, x: Tensor, recompute: Recompute | None) -> Tensor:
     """One layer by itself; without its adapter where that is off or merged."""
-    off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
+    off = is_lora_linear(layer) and "forward" in vars(layer) and layer.disable_adapters
     base: Any = layer.get_base_layer() if off else layer
     if type(base) is not nn.Linear or "forward" in vars(base):
         return layer(x)
@@ -166,7 +166,7 @@ def fuse_lora(model: Any) -> None:
     """Let plain LoRA layers (one adapter over a linear layer, no dropout) run as `_Fused`;
     others stay peft's own."""
     for layer in model.modules():
-        if isinstance(layer, LoraLinear) and not layer.lora_variant and type(layer.get_base_layer()) is nn.Linear:
+        if is_lora_linear(layer) and not layer.lora_variant and type(layer.get_base_layer()) is nn.Linear:
             layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from alignwright.model.adapters import with_adapter
+from alignwright.model.peft_types import is_lora_layer
 from alignwright.model.quantization import dequantized, is_quantized
 from alignwright.model.token_embeddings import DELTA
 from alignwright.model.weights import write_tensors
@@ -30,7 +30,7 @@ SHARD = 2_000_000_000
 
 def plain_weights(model: nn.Module) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """The name that each weight has in a plain model, a tied one once, and what makes it."""
-    adapted = {id(layer.get_base_layer()): layer for layer in model.modules() if isinstance(layer, LoraLayer)}
+    adapted = {id(layer.get_base_layer()): layer for layer in model.modules() if is_lora_layer(layer)}
     met = set[int]()
     for prefix, module in model.named_modules():
         if ".lora_" in prefix:
@@ -77,7 +77,7 @@ def plain_config(config: Any) -> Any:
     return config
 
 
-def _maker(module: Any, name: str, tensor: Tensor, layer: LoraLayer | None) -> Callable[[], Tensor]:
+def _maker(module: Any, name: str, tensor: Tensor, layer: Any | None) -> Callable[[], Tensor]:
     def make() -> Tensor:
         weight = dequantized(module) if name == "weight" and is_quantized(module) else tensor
         summed = with_adapter(layer, weight) if layer is not None and not layer.disable_adapters else weight

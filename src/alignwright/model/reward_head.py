@@ -18,13 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 
 from alignwright.model.adapters import load_adapter
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden
 from alignwright.model.packing import PackedBatch, pack, plan_batches
+from alignwright.model.peft_types import is_peft_model
 from alignwright.model.quantization import set_compute_dtype
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_tensors, load_weights, write_tensors
@@ -135,7 +135,7 @@ def load_member(policy: LoadedModel, member: Path) -> None:
     is there (a new one where there is none)."""
     if (member / "weights" / FILE).is_file():
         load_weights(policy, member / "weights")
-    elif not isinstance(policy.model, PeftModel):
+    elif not is_peft_model(policy.model):
         load_adapter(policy, member / "adapter")
     else:
         tensors = load_tensors(member / "adapter" / "adapter_model.safetensors")

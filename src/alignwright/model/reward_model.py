@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
@@ -32,6 +31,7 @@ from alignwright.model.adapters import merge
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import trunk
+from alignwright.model.peft_types import is_peft_model
 from alignwright.model.plain_weights import plain_config, plain_weights
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized
@@ -101,7 +101,7 @@ class RewardScorer:
         )
         self._member_loaded = 0  # the member whose weights the trunk has
         load_member(policy, folder / meta.members[0])
-        if len(meta.members) == 1 and isinstance(policy.model, PeftModel):
+        if len(meta.members) == 1 and is_peft_model(policy.model):
             merge(policy)
 
     @classmethod

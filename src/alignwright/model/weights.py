@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from alignwright.files.contents import DamagedFile
 from alignwright.model.loaded_model import LoadedModel
+from alignwright.model.peft_types import is_peft_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def named_weights(policy: LoadedModel) -> dict[str, torch.nn.Parameter]:
     """Every weight by its name, tied ones once, in the model's own order."""
-    if isinstance(policy.model, PeftModel):
+    if is_peft_model(policy.model):
         raise ValueError(
             f"{policy.name} has an adapter over frozen weights: keep that with save_adapter, or make it part of the"
             " weights with merge"

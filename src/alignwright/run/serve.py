@@ -15,6 +15,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from alignwright.report.text import visible
@@ -24,6 +25,9 @@ from alignwright.run.threads import is_small, set_num_threads
 if TYPE_CHECKING:
     from alignwright.model.local_model import LocalModel
     from alignwright.run.serve_http import ModelServer
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,40 @@ class ServeOptions:
 
 
 def serve(run: str, options: ServeOptions) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
-    from alignwright.run.serve_http import check_address
+    """Serve until Ctrl-C or SIGTERM; a second one ends the program at once."""
+    from alignwright.run.serve_http import ServerEnded, check_address
 
     check_address(options.host, options.port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with serving(_open(run, options.dtype), options, _name(run)) as server:
+        with serving(_open(run, options.dtype), options, _name(run)) as server, _until_a_signal(server):
             print(visible(greeting(server)), flush=True)
             server.serve_forever(poll_interval=0.1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ServerEnded):
         print("stopped", file=sys.stderr)
+
+
+@contextmanager
+def _until_a_signal(server: ModelServer) -> Generator[None]:
+    """Meanwhile a signal is a mark on the server, which it looks at before each request. An exception
+    could be lost: whatever runs at that moment may swallow it, as Python does in a destructor. A thread
+    that ends the server cannot be started here, as the program may be starting one itself and hold the lock."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what `signal` gives
+        server.is_to_end = True
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # the next one needs nothing of Python
+
+    before = {each: signal.signal(each, end) for each in _SIGNALS}
+    try:
+        yield
+    except BaseException:
+        print("stopping; Ctrl-C ends it at once", file=sys.stderr, flush=True)
+        raise
+    finally:
+        if not server.is_to_end:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 @contextmanager

@@ -56,6 +56,10 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+class ServerEnded(Exception):
+    """The server was asked to end."""
+
+
 class ModelServer(ThreadingHTTPServer):
     """The server of one model; port 0 is any free one."""
 
@@ -65,6 +69,8 @@ class ModelServer(ThreadingHTTPServer):
         self.address_family = _family(host)
         self.model, self.host = model, host
         self.failure: BaseException | None = None
+        self.is_to_end = False
+        """Set it to end `serve_forever`, by `ServerEnded`, before the next request is taken."""
         self.places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((host, port), _Handler)
 
@@ -85,6 +91,8 @@ class ModelServer(ThreadingHTTPServer):
         self.failure = error
 
     def service_actions(self) -> None:
+        if self.is_to_end:
+            raise ServerEnded
         if self.failure is not None:
             raise RuntimeError(f"the model cannot be asked any more: {self.failure}") from self.failure
 

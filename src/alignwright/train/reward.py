@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 
 from alignwright.core.records import Finding, Preference
 from alignwright.core.stage import resolved
 from alignwright.files.contents import seal, sealed
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
+from alignwright.model.peft_types import is_peft_model
 from alignwright.model.reward_head import apply_head, end_hidden, end_scores, in_float32, new_head, save_head
 from alignwright.model.reward_model import RewardMeta
 from alignwright.model.tokens import TokenRow
@@ -183,7 +183,7 @@ def _train_member(
         )
     finally:
         del policy.model._modules[_ATTACHED]
-    if isinstance(policy.model, PeftModel):
+    if is_peft_model(policy.model):
         save_adapter(policy, member / "adapter")
     else:
         save_weights(policy, member / "weights")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from alignwright.files import collector
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
@@ -76,7 +77,7 @@ def export(
     _no_option_without_effect(
         to, verify=verify, engine=engine, ask=ask, spec_folder=spec_folder, repo=repo, dry_run=dry_run
     )
-    with view.job(f"export to {to}"):
+    with collector.paused(), view.job(f"export to {to}"):
         result = _write_as(run, to, out, repo=repo, dry_run=dry_run)
     if not verify or to.partition(":")[0] not in FILES:
         return result
