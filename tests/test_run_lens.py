@@ -16,6 +16,8 @@ from alignwright.core.section import Section
 from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
+from alignwright.files.model_blocks import blocks_of
+from alignwright.files.models import ModelRef, resolve
 
 WORDS = ("sun", "rain", "bread", "stone", "river", "cloud", "paper", "grass", "wheel", "candle", "window", "garden")
 PROBE = {"by": "probe", "concept": "tense", "data": ["labelled.jsonl"], "method": "lda"}
@@ -138,11 +140,30 @@ def test_a_direction_is_not_tried_on_what_it_was_taken_from(spec: Path) -> None:
         check(path)
 
 
-def test_a_layer_that_is_not_there_is_said(spec: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        (99, r"layer.yaml:\d+: lens.0.probe.layer: layer 99 is not there: the model has 2 blocks, 0 to 1 \(or -1"),
+        (-3, r"lens.0.probe.layer: layer -3 is not there"),
+        ("middle", r"lens.0.probe.layer: 'middle' names no block: a block is named by its number from 0"),
+        (1.5, r"lens.0.probe.layer: 1.5 names no block"),
+        (True, r"lens.0.probe.layer: True names no block"),
+    ],
+)
+def test_a_layer_that_the_model_has_not_is_an_error_before_the_run(spec: Path, layer: object, line: str) -> None:
     case = yaml.safe_load(spec.read_text())
-    case |= {"lens": [PROBE | {"layer": 7}], "promises": [], "train": [], "feedback": []}
-    del case["intent"]
     path = spec.with_name("layer.yaml")
-    path.write_text(yaml.safe_dump(case))
-    with pytest.raises(ValueError, match="layer 7 is not there: the model has 2 blocks, 0 to 1"):
-        aw.align(path, runs=tmp_path, quiet=True)
+    path.write_text(yaml.safe_dump(case | {"lens": [PROBE | {"layer": layer}], "promises": []}))
+    with pytest.raises(SpecError, match=line) as error:
+        check(path)
+    assert len(error.value.problems) == 1
+    for right in (0, 1, -1, -2, 0.5):
+        path.write_text(yaml.safe_dump(case | {"lens": [PROBE | {"layer": right}], "promises": []}))
+        check(path)
+
+
+def test_how_many_blocks_a_model_has_is_read_from_its_files(spec: Path, tmp_path: Path) -> None:
+    assert blocks_of(resolve("./model", spec.parent)) == 2
+    assert blocks_of(ModelRef("owner/name", "hub", None, None)) is None
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"num_hidden_layers": 7}}))
+    assert blocks_of(ModelRef("x", "folder", tmp_path, None)) == 7

@@ -15,6 +15,7 @@ from alignwright.core import promises
 from alignwright.core.amount import amount
 from alignwright.core.claims import CORRECTED
 from alignwright.core.constitution import Constitution
+from alignwright.core.layer import why_no_layer
 from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
 from alignwright.experiment.answerable import unknown_part, without_items
@@ -36,6 +37,7 @@ from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
 from alignwright.files.errors import Loc, SpecError, dotted, nearest
+from alignwright.files.model_blocks import blocks_of
 from alignwright.files.positions import Document
 from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
@@ -79,6 +81,7 @@ def _checked(experiment: Experiment, document: Document, model: str) -> CheckRep
         problems += [(("labels",), problem) for problem in error.problems]
     constitution = experiment.data.constitution
     problems += _stage_faults(files, constitution, experiment)
+    problems += _absent_layers(experiment, model)
     problems += [
         *overlaps(files, constitution, experiment),
         *both_kinds(files),
@@ -107,6 +110,15 @@ def _checked(experiment: Experiment, document: Document, model: str) -> CheckRep
 def _read(loc: Loc, name: str, reads: Reads, data: Data) -> FileRows[Any]:
     """Read a data file as its knob says."""
     return data.written(name) if loc[:2] == ("intent", "pairs") else data.read(name, reads.kind)
+
+
+def _absent_layers(experiment: Experiment, name: str) -> Iterator[Problem]:
+    """Blocks that a look inside names and the model has not."""
+    blocks = blocks_of(models.resolve(name, experiment.folder))
+    for loc, stage in stages(experiment):
+        layer = getattr(stage, "layer", None)
+        if loc[0] == "lens" and blocks and (why := why_no_layer(layer, blocks)):
+            yield (*loc, "layer"), why
 
 
 def _about_model(experiment: Experiment, name: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from alignwright.core.records import Conversation
-from alignwright.core.stage import Knob, KnobRows
-from alignwright.files.errors import bad_row_lines
 from alignwright.files.formats import Kind
 from alignwright.files.items import Item
 
@@ -54,17 +51,3 @@ class LabelledText(Item):
     @property
     def dialogue(self) -> Conversation | None:
         return Conversation.user(self.prompt) if self.prompt else None
-
-
-def two_labels(
-    files: Sequence[KnobRows], label_and_text: Callable[[Any, str], tuple[str, str]] | None = None
-) -> Iterator[tuple[Knob, str]]:
-    """Texts that stand somewhere with another label; `label_and_text`: of a row under a knob of this name."""
-    labels: dict[str, str] = {}
-    for file in files:
-        conflicts: list[tuple[int, str]] = []
-        for row, number in zip(file.rows, file.numbers, strict=True):
-            label, text = label_and_text(row, str(file.knob[0])) if label_and_text else (row.label, row.shown)
-            if (other := labels.setdefault(text, label)) != label:
-                conflicts.append((number, f"the same text is {label} here and {other} elsewhere; keep one of them"))
-        yield from ((file.knob, line) for line in bad_row_lines(file.file, conflicts))

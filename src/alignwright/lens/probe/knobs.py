@@ -9,12 +9,14 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.layer import AnyLayer
 from alignwright.core.records import Prompt
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage
 from alignwright.files.data_file import Paths
 from alignwright.files.items import RefusalItem
-from alignwright.files.labelled_texts import LabelledText, two_labels
+from alignwright.files.labelled_texts import LabelledText
+from alignwright.lens.label_conflicts import two_labels
 from alignwright.lens.probe import section
 from alignwright.lens.probe.split import LEAST
 
@@ -58,7 +60,7 @@ class ProbeStage(Stage):
     positive: Annotated[Paths, Reads("prompts")] = Field(default=(), description="prompts that show the concept")
     negative: Annotated[Paths, Reads("prompts")] = Field(default=(), description="prompts that do not")
     method: Literal["logistic", "lda", "mean_difference"] = Field(default="logistic", description="how it is fitted")
-    layer: int | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    layer: AnyLayer = Field(
         default=None,
         description="the block whose output is read, from 0 (or a part of the depth); by default the best of all on"
         " texts that are neither fitted to nor tried on",

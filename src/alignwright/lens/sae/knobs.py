@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.layer import Layer
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
@@ -46,7 +47,7 @@ class SaeStage(Stage):
     architecture: Literal["topk", "batch_topk", "jumprelu"] = Field(
         default="topk", description="which latents a token keeps"
     )
-    layer: int | Annotated[float, Field(gt=0, lt=1)] = Field(
+    layer: Layer = Field(
         default=0.5, description="the block whose output is taken apart, from 0, or a part of the depth"
     )
     latents: Annotated[Annotated[int, Field(ge=2)] | None, Effort(2048, 4096, 16384)] = Field(

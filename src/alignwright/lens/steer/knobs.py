@@ -9,6 +9,7 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.layer import Layer
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
@@ -53,7 +54,7 @@ class SteerStage(Stage):
     tried: Annotated[Paths, Reads(RefusalItem)] = Field(
         min_length=1, description="other requests, on which it is tried"
     )
-    layer: int | Annotated[float, Field(gt=0, lt=1)] = Field(
+    layer: Layer = Field(
         default=0.6, description="the block whose output it is taken from, from 0, or a part of the depth"
     )
     scale: Positive = Field(default=1.0, description="how much of the mean difference is added")

@@ -19,6 +19,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from alignwright.core.layer import why_no_layer
+
 Where = Literal["resid_pre", "attn_out", "mlp_out", "resid_post"]
 WHERES: tuple[Where, ...] = get_args(Where)
 _NAME = re.compile(r"blocks\.(\d+)\.hook_(\w+)")
@@ -53,9 +55,6 @@ def resolve_layer(layer: float, blocks: int) -> int:
             return min(int(layer * blocks), blocks - 1)
         raise ValueError(f"layer {layer} is neither a block's number nor a part of the depth between 0 and 1")
     number = int(layer)
-    if not -blocks <= number < blocks:
-        raise ValueError(
-            f"layer {number} is not there: the model has {blocks} blocks, 0 to {blocks - 1} (or -1, the last; or a"
-            " part of the depth, such as 0.5)"
-        )
+    if why := why_no_layer(number, blocks):
+        raise ValueError(why)
     return number % blocks

@@ -1,0 +1,26 @@
+"""How many blocks has a model, by its files alone?"""
+
+from __future__ import annotations
+
+import re
+
+from alignwright.files.model_folder import json_object
+from alignwright.files.models import ModelRef, gguf_shapes
+
+_NAMES = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_GGUF = re.compile(r"blk\.(\d+)\.")
+
+
+def blocks_of(model: ModelRef) -> int | None:
+    """None where its files are not here or do not say it."""
+    if model.path is None:
+        return None
+    if not model.path.is_dir():
+        return 1 + max((int(match[1]) for name in gguf_shapes(model.path) if (match := _GGUF.match(name))), default=-1)
+    config = json_object(model.path / "config.json")
+    inner = config.get("text_config") if isinstance(config, dict) else None
+    for place in (inner, config):
+        for name in _NAMES:
+            if isinstance(place, dict) and isinstance(count := place.get(name), int):
+                return count
+    return None
