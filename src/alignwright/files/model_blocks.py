@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any, cast
 
 from alignwright.files.model_folder import json_object
 from alignwright.files.models import ModelRef, gguf_shapes
@@ -18,9 +20,10 @@ def blocks_of(model: ModelRef) -> int | None:
     if not model.path.is_dir():
         return 1 + max((int(match[1]) for name in gguf_shapes(model.path) if (match := _GGUF.match(name))), default=-1)
     config = json_object(model.path / "config.json")
-    inner = config.get("text_config") if isinstance(config, dict) else None
-    for place in (inner, config):
+    outer = cast("Mapping[str, Any]", config) if isinstance(config, dict) else {}
+    inner = cast("Any", outer.get("text_config"))
+    for place in (inner, outer):
         for name in _NAMES:
-            if isinstance(place, dict) and isinstance(count := place.get(name), int):
+            if isinstance(place, dict) and isinstance(count := cast("Mapping[str, Any]", place).get(name), int):
                 return count
     return None
