@@ -19,11 +19,11 @@ def blocks_of(model: ModelRef) -> int | None:
         return None
     if not model.path.is_dir():
         return 1 + max((int(match[1]) for name in gguf_shapes(model.path) if (match := _GGUF.match(name))), default=-1)
-    config = json_object(model.path / "config.json")
-    outer = cast("Mapping[str, Any]", config) if isinstance(config, dict) else {}
-    inner = cast("Any", outer.get("text_config"))
-    for place in (inner, outer):
-        for name in _NAMES:
-            if isinstance(place, dict) and isinstance(count := cast("Mapping[str, Any]", place).get(name), int):
-                return count
-    return None
+    outer = _mapping(json_object(model.path / "config.json"))
+    inner = _mapping(outer.get("text_config"))
+    counts = (place.get(name) for place in (inner, outer) for name in _NAMES)
+    return next((count for count in counts if isinstance(count, int)), None)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
