@@ -172,6 +172,7 @@ SPECIAL: dict[str, list[Any]] = {
     "scores": [["every.acc_norm"]],
     "concept": ["honesty"],
     "patch.task": ["agreement"],
+    "direction": ["direction.safetensors"],
     "against": ["./model"],
     "probe.layer": [0, 0.5],
     "steer.layer": [0, 0.5],
@@ -239,6 +240,8 @@ def options(section: str, name: str, record: type[Record]) -> Iterator[tuple[str
             stage = smallest(section, name) | beside | {knob: value}
             if name == "suite" and knob == "file":
                 stage.pop("name")
+            if knob == "direction":  # in place of the requests that it is made of
+                stage.pop("requests")
             yield f"{section}.{name}.{knob}={value}", stage
 
 
@@ -322,6 +325,7 @@ def write_data(folder: Path) -> None:
     (folder / "constitution.md").write_text(CONSTITUTION)
     (folder / "rules.yaml").write_text('- {check: "length:max_words", args: {count: 3}}\n')
     (folder / "rule.py").write_text(RULE)
+    (folder / "direction.safetensors").write_bytes(b"")  # opened when the job runs
     (folder / "table.yaml").write_text("say: dire\nthe: le\n")
     (folder / "biased.yaml").write_text('plainly: "So: {prompt}"\nsure: "It is {wrong}. {prompt}"\n')
     (folder / "wrappers.yaml").write_text('direct: "{prompt}"\nplease: "Please! {prompt}"\n')

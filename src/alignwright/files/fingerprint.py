@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from alignwright.core.records import content_id
 from alignwright.files.models import ModelRef
+from alignwright.files.steering_folder import STEERING, VECTORS
 
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """What a model folder's result depends on: weights, configurations, the chat template, the
@@ -29,6 +31,9 @@ def folder_hash(folder: Path) -> str:
 def model_fingerprint(ref: ModelRef) -> str:
     """What names a model's weights: the hash of its files, or the Hub id where there are none yet.
     Of a model behind a server its address and name are all that is known."""
+    if ref.steering is not None:
+        own = model_fingerprint(replace(ref, steering=None))
+        return content_id([own, *(file_hash(ref.steering / name) for name in (STEERING, VECTORS))])
     if ref.path is None:
         return ref.name
     path = Path(ref.path)

@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import BinaryIO, Literal, cast
 
 from alignwright.files.model_folder import AGAIN, architectures, json_object, tensors, trouble
 from alignwright.files.server import FORM, is_server, why_no_server
+from alignwright.files.steering_folder import STEERING, read_steering
 
 BUNDLED = "smollm2-135m-instruct"
 BUNDLED_FROM = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -47,6 +48,8 @@ class ModelRef:
     kind: Literal["bundled", "folder", "gguf", "hub", "server"]
     path: Path | None
     parameters: int | None
+    steering: Path | None = None
+    """The folder of the edits that are put on it, of a steered model; the rest is said of the model that is steered."""
 
 
 def resolve(name: str, folder: Path | None = None) -> ModelRef:
@@ -67,6 +70,8 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
         ) from None
     if name.endswith(".gguf"):
         return _gguf(name, place)
+    if place.is_dir() and (place / STEERING).exists():
+        return _steered(name, place)
     if place.is_dir():
         return _folder(name, place)
     if name.startswith((".", "/", "~")) or place.exists():
@@ -104,6 +109,21 @@ def _gguf(name: str, path: Path) -> ModelRef:
     if not path.is_file():
         raise ModelError(f"model {name!r}: there is no file {path}")
     return ModelRef(name, "gguf", path, gguf_parameters(path))
+
+
+def _steered(name: str, path: Path) -> ModelRef:
+    """The model that a folder steers."""
+    try:
+        own = read_steering(path).model
+    except ValueError as error:
+        raise ModelError(f"model {name!r}: {error}") from None
+    if own == ".":
+        return replace(_folder(name, path), steering=path)
+    if is_server(own):
+        raise ModelError(f"model {name!r}: {path / STEERING} steers {own!r}, which is behind a server: it has no edits")
+    if (path / own / STEERING).exists():  # perhaps this one
+        raise ModelError(f"model {name!r}: {path / STEERING} steers what is steered itself; list all edits in one file")
+    return replace(resolve(own, path), steering=path)
 
 
 def _folder(name: str, path: Path) -> ModelRef:

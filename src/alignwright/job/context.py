@@ -20,6 +20,8 @@ from alignwright.job.needs import NO_LOGPROBS, NotServed
 from alignwright.job.remote_model import RemoteModel
 from alignwright.model.local_model import LocalModel
 
+MODEL_FOLDER = "model"
+"""The folder of a run in which its last model is kept."""
 Speaker = TypeVar("Speaker", LocalModel, RemoteModel)
 
 
@@ -87,6 +89,19 @@ class JobContext:
         if self.models.served is not None:
             raise NotServed(NO_LOGPROBS)
         return self.with_progress(self.models.for_eval(self.model))
+
+    @property
+    def kept_as(self) -> str | Path | None:
+        """The folder, or the name, by which the job's model can be opened after the run: the start model's own, and of
+        the last model of the run its folder. None of those between, which are not kept whole."""
+        if self.models.served is not None:
+            return None
+        if self.model == BASELINE:
+            name = self.models.start_name
+            place = self.data.path(name)
+            return place.resolve() if place.exists() else name
+        models = list(dict.fromkeys(job.model for job in self.jobs.values() if job.probes))
+        return (self.ledger.run / MODEL_FOLDER).resolve() if models[-1:] == [self.model] else None
 
     def start(self) -> LocalModel:
         """The start model as it is measured, in float32, reporting its progress. Raises NotServed where

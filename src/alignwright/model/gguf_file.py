@@ -46,6 +46,11 @@ def write_gguf(policy: LocalModel, path: Path, kind: str, *, facts: Mapping[str,
     license_link and base_model (a Hub id), where they are known.
 
     Raises ValueError, naming it, for what the file could not hold."""
+    if policy.steering:
+        raise ValueError(
+            f"{policy.name} is steered, and a GGUF file holds weights alone: write that of the model that it steers"
+            " and a control vector beside it, or fold the edits into the weights ('save' of {by: steer})"
+        )
     architecture = _architecture(policy, kind)
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from alignwright.files.chat_format import ChatFormat
 from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.files.quantization import Quantization, why_not_quantized
+from alignwright.model.activations.steering import load_steering, steer_for_good
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
 from alignwright.model.gguf_once import parsed_once
@@ -83,6 +84,8 @@ def load(
             tokenizer = given.tokenizer
         policy = LocalModel(_record_name(ref), model.to(device), tokenizer, date=date)
         policy.template_tokens = given.token_ids if given else ()
+    if ref.steering is not None:
+        steer_for_good(policy, load_steering(ref.steering, policy))
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
@@ -134,6 +137,8 @@ def _whole(name: str, place: str | Path, loading_info: Mapping[str, Any]) -> Non
 def _record_name(ref: ModelRef) -> str:
     """What records call it: a folder's or file's own name, so that the same model is named alike
     on every machine."""
+    if ref.steering is not None:
+        return ref.steering.resolve().name
     return (
         ref.path.resolve().name.removesuffix(".gguf")
         if ref.kind in ("folder", "gguf") and ref.path is not None

@@ -40,6 +40,8 @@ class LoadedModel:
         """Tokens of a chat template that the spec gave, whose rows learn under an adapter, too."""
         self.token_budget = token_budget
         self.batch_rows = batch_rows
+        self.steering: tuple[Any, ...] = ()
+        """Edits of its stream that were put on for good when it was opened (`activations.steering`)."""
         self.progress: Callable[[float, int], None] | None = None
         self.limit = limit_of_model(model.config.get_text_config().to_dict())
         self.longest = self.limit.tokens

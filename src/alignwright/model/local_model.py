@@ -200,7 +200,15 @@ class LocalModel(LoadedModel):
 
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder, an adapter merged into the weights, and weights in 4
-        bits dequantised: AutoModelForCausalLM and AutoTokenizer open it."""
+        bits dequantised: AutoModelForCausalLM and AutoTokenizer open it. Of a steered model its
+        edits lie beside the weights; these alone are another model."""
+        self._save_weights(folder)
+        if self.steering:
+            from alignwright.model.activations.steering import save_steering  # which opens models
+
+            save_steering(self, self.steering, folder, model=".")
+
+    def _save_weights(self, folder: Path) -> None:
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         if has_quantized(plain):
             with delta_merged(plain):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
@@ -49,7 +49,12 @@ class SteerStage(Stage):
 
     by: Literal["steer"]
     requests: Annotated[Paths, Reads(RefusalItem)] = Field(
-        min_length=1, description="requests (prompt, kind): the direction is the mean of the harmful less the harmless"
+        default=(), description="requests (prompt, kind): the direction is the mean of the harmful less the harmless"
+    )
+    direction: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None,
+        min_length=1,
+        description="in place of requests: a safetensors file with direction.LAYER, as lens stages keep them",
     )
     tried: Annotated[Paths, Reads(RefusalItem)] = Field(
         min_length=1, description="other requests, on which it is tried"
@@ -66,6 +71,14 @@ class SteerStage(Stage):
     )
     max_new_tokens: Annotated[Count | None, Effort(24, 48, 128)] = Field(default=None, description=NEW_TOKENS)
 
+    @model_validator(mode="after")
+    def _one_direction(self) -> SteerStage:
+        if bool(self.requests) == (self.direction is not None):
+            raise ValueError(
+                "a direction comes from 'requests' or from the file that 'direction' names: give one of them"
+            )
+        return self
+
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
         return section.section(table)
@@ -80,7 +93,7 @@ class SteerStage(Stage):
             rows = zip(file.rows, file.numbers, strict=True)
             overlap = [(number, _SHARED) for row, number in rows if row.prompt in own]
             yield from ((file.knob, line) for line in bad_row_lines(file.file, overlap))
-        for knob in ("requests", "tried"):
+        for knob in ("requests", "tried") if self.requests else ("tried",):
             rows = [row for file in files if file.knob[0] == knob for row in file.rows]
             counts = {kind: sum(row.kind == kind for row in rows) for kind in ("harmful", "harmless")}
             if rows and min(counts.values()) < LEAST:

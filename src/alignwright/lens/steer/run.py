@@ -16,14 +16,17 @@ from alignwright.job.job import Result, count_statuses
 from alignwright.job.needs import NotServed, untested
 from alignwright.lens.steer.knobs import SteerStage
 from alignwright.lens.steer.steer import contrast, steer
+from alignwright.model.activations.control_vector import write_control_vector
 from alignwright.model.activations.edits import Add, ablate_everywhere
 from alignwright.model.activations.fold import fold
-from alignwright.model.activations.layout import layout_of
+from alignwright.model.activations.layout import Layout, layout_of
 from alignwright.model.activations.sites import Site, resolve_layer
+from alignwright.model.activations.steering import save_steering
 from alignwright.model.local_model import LocalModel
-from alignwright.model.weights import write_tensors
+from alignwright.model.weights import load_tensors, write_tensors
 
 DIRECTION, MODEL = "direction.safetensors", "steered"
+STEERING_FOLDER, CONTROL_VECTOR = "steering", "control_vector.gguf"
 
 
 def measure_steer(stage: SteerStage, job: JobContext) -> Result:
@@ -32,9 +35,9 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
         policy = job.policy()
     except NotServed as refusal:
         return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
-    layer = resolve_layer(stage.layer, len(layout_of(policy).blocks))
-    vector_H = contrast(policy, job.data.items(stage.requests, RefusalItem, None), layer)
+    layer, vector_H = _direction(stage, job, policy)
     write_tensors({f"direction.{layer}": vector_H.contiguous()}, job.folder / DIRECTION)
+    _keep_steering(stage, job, policy, layer, vector_H)
     items = job.data.items(stage.tried, RefusalItem, None)
     both = [
         item
@@ -46,6 +49,50 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
         save_steered(policy, stage.save, vector_H * stage.scale, layer, job.folder / MODEL)
         job.models.drop()  # its weights were changed
     return Result(note=f"block {layer}: {count_statuses(samples)}", samples=samples)
+
+
+def _direction(stage: SteerStage, job: JobContext, policy: LocalModel) -> tuple[int, Tensor]:
+    """The direction and its block: of the requests, or of the file that is named."""
+    blocks = len(layout_of(policy).blocks)
+    if stage.direction is None:
+        layer = resolve_layer(stage.layer, blocks)
+        return layer, contrast(policy, job.data.items(stage.requests, RefusalItem, None), layer)
+    return direction_in(job.data.path(stage.direction), stage.layer, layout_of(policy))
+
+
+def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]:
+    """The direction of a file, and its block: the one that there is, or of several that of this layer. Raises
+    ValueError for a file that holds none of this model."""
+    vectors = {
+        int(name.rpartition(".")[2]): vector
+        for name, vector in load_tensors(path).items()
+        if name.startswith(("direction.", "weights.")) and name.rpartition(".")[2].isdigit()
+    }
+    place = next(iter(vectors)) if len(vectors) == 1 else resolve_layer(layer, len(layout.blocks))
+    if place not in vectors:
+        raise ValueError(
+            f"{path}: no direction of block {place}; it has those of blocks {', '.join(map(str, vectors)) or 'none'}:"
+            " name one by 'layer'"
+        )
+    vector_H = vectors[place].float()
+    if vector_H.shape != (layout.hidden,) or not 0 <= place < len(layout.blocks):
+        raise ValueError(
+            f"{path}: direction.{place} has the shape {list(vector_H.shape)}, and the model {len(layout.blocks)} blocks"
+            f" of {layout.hidden}; was it made of another model?"
+        )
+    return place, vector_H
+
+
+def _keep_steering(stage: SteerStage, job: JobContext, policy: LocalModel, layer: int, vector_H: Tensor) -> None:
+    """The steered models as folders that name the model they steer, and the vector for llama.cpp."""
+    meta = {"layer": layer, "from": stage.direction or "harmful less harmless requests", "stage": job.name}
+    if (model := job.kept_as) is not None:
+        ablated, added = ablate_everywhere(layout_of(policy), vector_H), [Add(Site(layer), vector_H, stage.scale)]
+        for name, edits in (("ablated", ablated), ("added", added)):
+            save_steering(policy, edits, job.folder / STEERING_FOLDER / name, model=model, meta=meta)
+    if layer > 0:
+        model_type = str(policy.model.config.model_type)
+        write_control_vector({layer: vector_H * stage.scale}, job.folder / CONTROL_VECTOR, model_type=model_type)
 
 
 def save_steered(policy: LocalModel, how: str, vector_H: Tensor, layer: int, folder: Path) -> None:

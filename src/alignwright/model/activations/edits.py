@@ -89,6 +89,13 @@ def written_sites(layout: Layout) -> list[Site]:
 def edited(policy: LoadedModel, edits: Sequence[Edit | Rewrite]) -> Iterator[None]:
     """The model with these edits while this lasts, whatever it is asked for; those of one site in their order.
     All hooks or none. Raises ValueError for a site that it has not or a vector of another model."""
+    layout = check_edits(policy, edits)
+    with attached([edit_hook(layout, edit) for edit in edits]):
+        yield
+
+
+def check_edits(policy: LoadedModel, edits: Sequence[Edit | Rewrite]) -> Layout:
+    """The layout in which they act. Raises ValueError for a site that is not there or a vector of another model."""
     layout = layout_of(policy)
     layout.check([edit.site for edit in edits])
     for edit in edits:
@@ -100,11 +107,11 @@ def edited(policy: LoadedModel, edits: Sequence[Edit | Rewrite]) -> Iterator[Non
                 f"{edit.site.name}: a vector of the shape {list(vector.shape)} does not fit a stream of"
                 f" {layout.hidden}; was it made of another model?"
             )
-    with attached([_hook(layout, edit) for edit in edits]):
-        yield
+    return layout
 
 
-def _hook(layout: Layout, edit: Edit | Rewrite) -> tuple[nn.Module, str, Any]:
+def edit_hook(layout: Layout, edit: Edit | Rewrite) -> tuple[nn.Module, str, Any]:
+    """The hook by which an edit acts, with its module and when it is called."""
     module, factor = layout.module(edit.site)
     if edit.site.where == "resid_pre":
         return module, "pre", partial(_before, edit)

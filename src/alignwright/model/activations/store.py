@@ -27,6 +27,7 @@ from torch import Tensor
 from alignwright.core.records import content_id
 from alignwright.files.contents import DamagedFile, json_object
 from alignwright.model.activations.capture import SINK, row_states, sinks
+from alignwright.model.activations.edits import Add
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site
 from alignwright.model.loaded_model import LoadedModel
@@ -38,11 +39,15 @@ _SAMPLED, _NUMBERS = 8, 64
 
 
 def model_mark(policy: LoadedModel) -> str:
-    """What names the weights that are in memory: their shapes, their dtype and 64 numbers of eight of them."""
+    """What names the weights that are in memory: their shapes, their dtype and 64 numbers of eight of them; of a
+    steered model its edits, too."""
     weights = [(name, tensor) for name, tensor in policy.model.named_parameters()]
     digest = hashlib.sha256(
         json.dumps([(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in weights]).encode()
     )
+    for edit in policy.steering:
+        digest.update(f"{type(edit).__name__} {edit.site.name} {getattr(edit, 'scale', 1.0)}".encode())
+        digest.update((edit.vector if isinstance(edit, Add) else edit.direction).float().cpu().numpy().tobytes())
     for place in range(_SAMPLED):
         tensor = weights[place * (len(weights) - 1) // (_SAMPLED - 1)][1].detach().flatten()
         step = max(1, len(tensor) // _NUMBERS)

@@ -38,6 +38,9 @@ def base_model(experiment: Experiment, run: Path) -> BaseModel:
         ref = resolve(name, _spec_folder(experiment, run))
     except ModelError as error:
         return BaseModel(name, *_opening(experiment, json.dumps(name)), note=f"the base model is not here now: {error}")
+    if ref.steering is not None:
+        note = f"the adapter was trained over a steered model: it is another one without the edits of {ref.steering}"
+        return BaseModel(name, *_opening(experiment, json.dumps(name)), note=note)
     if ref.path is None:
         return BaseModel(name, *_opening(experiment, json.dumps(name)))
     path = ref.path.resolve()
