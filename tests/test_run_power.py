@@ -159,6 +159,26 @@ def test_one_item_is_no_plural(tmp_path):
     assert power.line.startswith("high_stakes.needless < 0.2: 1 item cannot show it, not even at a rate of 0")
 
 
+def test_means_and_calibration_errors_have_lines_of_their_own(tmp_path):
+    """Of a mean, how many standard deviations; of a calibration error, what a calibrated model shows."""
+    spec, model = tmp_path / "s.yaml", str(make_tiny(tmp_path / "model"))
+    rows = [{"question": f"Which {w} is {i}?", "choices": ["a", "b"], "answer": 0} for w in WORDS for i in range(40)]
+    jsonl(tmp_path / "c.jsonl", rows)
+    measure = [{"by": "bias"}, {"by": "agent"}, {"by": "calibration", "choice": "c.jsonl", "bundled": False},
+               {"by": "ability", "abilities": ["planning"]}]  # fmt: skip
+    errors = ["calibration.choice.ece < 0.01", "calibration.choice.ece < 0.5"]
+    promises = ["bias.gap < 0.2", "agent.discernment > 0.3", *errors, "ability.planning.excess < 0.2"]
+    promises.append("calibration.choice.aurc < 0.5")  # of which nothing is known before
+    spec.write_text(json.dumps({"name": "p", "model": model, "measure": measure, "promises": promises}))
+    gap, agent, hard, easy, planning = estimate(Request(spec, runs=tmp_path)).powers
+    assert gap.line.startswith("bias.gap < 0.2: 144 items in 24 topics show it with 80% power where the true mean is")
+    assert gap.line.endswith("below that by 0.60 standard deviations between topics")
+    assert "above that by" in agent.line
+    assert (agent.items, planning.items) == (32, 48)
+    assert "even of a model that is perfectly calibrated the interval ends at" in hard.line
+    assert (hard.truth, easy.truth) == (None, 0.0)
+
+
 def test_a_promise_that_nobody_can_answer_says_so_beforehand(spec, tmp_path):
     """A detector that nobody's labels were ever held against, and a grader without labels; one label is none."""
     names = ("transcripts.deception < 90%", "calibration.short.undoubted < 90%", "transcripts.hacking_words < 90%")

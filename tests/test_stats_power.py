@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from alignwright.stats.calibration import SureAnswer, basic_bootstrap, calibration_error
 from alignwright.stats.effective_sample_size import PRIOR
-from alignwright.stats.intervals import paired, share_interval
-from alignwright.stats.power import POWER, largest_share_shown, limit_without_hits, smallest_gain_shown
+from alignwright.stats.intervals import clustered, paired, share_interval
+from alignwright.stats.power import (
+    POWER,
+    deviations_shown,
+    largest_share_shown,
+    limit_where_calibrated,
+    limit_without_hits,
+    smallest_gain_shown,
+)
 
 
 @pytest.mark.parametrize(("items", "bound"), [(36, 0.2), (100, 0.1), (24, 0.5)])
@@ -60,3 +68,41 @@ def test_a_gain_is_shown_from_where_its_interval_leaves_the_bound():
     assert smallest_gain_shown([1] * 200, -0.1) == 0.0, (
         "that it does not fall by a tenth is shown where nothing changes"
     )
+
+
+@pytest.mark.parametrize("sizes", [[1] * 12, [6] * 24])
+def test_means_that_lie_so_many_deviations_beyond_a_bound_are_shown_as_often_as_is_said(sizes):
+    deviations = deviations_shown(sizes)
+    rng, topics = np.random.default_rng(5), [place for place, size in enumerate(sizes) for _ in range(size)]
+
+    def power(truth):
+        shown = 0
+        for _ in range(300):
+            values = rng.normal(truth, 1.0, len(sizes))[topics]  # all items of a topic are as one
+            shown += clustered([float(value) for value in values], topics).interval.low > 0.0
+        return shown / 300
+
+    assert power(deviations) == pytest.approx(POWER, abs=0.07)
+    assert power(deviations / 2) < 0.5, "a control"
+    assert deviations_shown([5]) is None
+
+
+def test_a_calibrated_model_ends_below_its_limit_as_often_as_is_said():
+    sizes, bins = [2] * 100, 10
+    limit = limit_where_calibrated(sizes, bins)
+    rng = np.random.default_rng(6)
+
+    def below(sharper):
+        ends = []
+        for _ in range(60):
+            sure = rng.uniform(0.25, 1.0, 200)
+            right = rng.random(200) < (sure - 0.15 * sharper)
+            items = [SureAnswer(float(c), float(r), i // 2) for i, (c, r) in enumerate(zip(sure, right, strict=True))]
+            error = basic_bootstrap(items, lambda those: calibration_error(those, bins), (0.0, 1.0), resamples=60)
+            ends.append(error.high < limit)
+        return sum(ends) / len(ends)
+
+    assert below(0) == pytest.approx(POWER, abs=0.16)
+    assert below(1) < 0.2, "a control: a model that is surer than right by .15 does not"
+    assert limit_where_calibrated([9], bins) is None
+    assert limit_where_calibrated([2] * 20, bins) > limit, "few items show less"

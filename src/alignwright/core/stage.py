@@ -251,6 +251,15 @@ class Stage(Record):
         said by them. `path`: where a file of the spec lies."""
         return None
 
+    def best_limit(
+        self,
+        claim: str,  # noqa: ARG002 - for stages whose number is no mean
+        sizes: Sequence[int],  # noqa: ARG002
+    ) -> float | None:
+        """Of a claim that is no mean over its items: where the interval of the best model ends, with items in topics
+        of these sizes. None of means."""
+        return None
+
     def unvalidated(self, claim: str, files: Sequence[KnobRows]) -> str:  # noqa: ARG002 - for those with labels
         """Why nobody will know how often the grader of a claim of it is right, so that a promise on it can only be
         untested; "" where somebody may."""

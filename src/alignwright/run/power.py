@@ -3,7 +3,8 @@ asked.
 
 Of each promise about a share of an attack or a measure, and about a gain of one, the number of items and
 of topics is told by its stages from their files, and with it the truth nearest the bound that such items
-show with 80 % power at the interval in use (`stats.power`). Where no truth can be shown, that is said: 36
+show with 80 % power at the interval in use (`stats.power`). Of a mean that is no share, and of a
+calibration error, something like it is said. Where no truth can be shown, that is said: 36
 prompts in 12 topics cannot show a rate below 5 %, however good the model is; nor can a grader whose errors
 nobody knows show anything. Files that are still to be fetched have no rows yet, and a promise on them is
 left out.
@@ -17,11 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alignwright.core.amount import amount
-from alignwright.core.claims import CORRECTED, claim_named
+from alignwright.core.claims import CORRECTED, Claim, claim_named
 from alignwright.core.promises import Promise, parse
 from alignwright.core.stage import KnobRows, Stage
 from alignwright.experiment.experiment import Experiment, promised_claims, stages
-from alignwright.stats.power import POWER, largest_share_shown, limit_without_hits, smallest_gain_shown
+from alignwright.stats.power import (
+    POWER,
+    deviations_shown,
+    largest_share_shown,
+    limit_without_hits,
+    smallest_gain_shown,
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,15 @@ def power_of(experiment: Experiment) -> tuple[PromisePower, ...]:
         claim = claim_named(promise.claim, promised_claims(experiment))
         if promise.gain and not experiment.train:
             continue
-        if claim.unit != "share" or claim.axis == "tax" or promise.claim.endswith(CORRECTED):
+        if claim.axis == "tax" or promise.claim.endswith(CORRECTED) or (promise.gain and claim.unit != "share"):
             continue
         topics = _topics(promise.claim, experiment, rows)
         sizes = list(Counter(topics or ()).values())
-        power = None if topics is None else _doubted(promise, sizes, experiment, rows) or _power(promise, sizes)
+        if topics is None:
+            continue
+        power = _doubted(promise, sizes, experiment, rows)
+        if power is None:
+            power = _power(promise, sizes) if claim.unit == "share" else _of_number(promise, sizes, claim, experiment)
         powers += [power] if power else []
     return tuple(powers)
 
@@ -109,6 +120,39 @@ def _power(promise: Promise, sizes: Sequence[int]) -> PromisePower | None:
     words = re.sub("^show it", "shows it", words) if items == 1 else words
     line = f"{promise.text}: {amount(items, 'item')}{several} {words}"
     return PromisePower(promise.text, items, topics, truth, line)
+
+
+def _of_number(promise: Promise, sizes: Sequence[int], claim: Claim, experiment: Experiment) -> PromisePower | None:
+    """Of a number that is no share: how far beyond the bound a mean must truly be, in standard deviations, which
+    nobody knows beforehand; of a calibration error, what a model without one shows."""
+    makers = [stage for _, stage in stages(experiment) if any(own.covers(promise.claim) for own in stage.claims())]
+    limit = makers[0].best_limit(promise.claim, sizes)
+    items, topics = sum(sizes), len(sizes)
+    deviations, below = deviations_shown(sizes), promise.op[0] == "<"
+    truth: float | None = None
+    if deviations is None:
+        words = f"cannot show it: {'it is one' if items == 1 else 'all are of one topic'}, so there is no interval"
+    elif limit is None:
+        words = (
+            f"show it with {POWER:.0%} power where the true mean is {'below' if below else 'above'} that by"
+            f" {deviations:.2f} standard deviations between topics"
+        )
+    elif not below:
+        return None
+    elif limit < promise.bound:
+        truth = 0.0
+        words = (
+            f"show it with {POWER:.0%} power of a model that is perfectly calibrated (its interval ends at"
+            f" {promise.show(limit, claim.unit)}), and of few others"
+        )
+    else:
+        words = (
+            f"cannot show it with {POWER:.0%} power: even of a model that is perfectly calibrated the interval ends at"
+            f" {promise.show(limit, claim.unit)}"
+        )
+    several = f" in {topics} topics" if topics < items else ""
+    words = re.sub("^show it", "shows it", words) if items == 1 else words
+    return PromisePower(promise.text, items, topics, truth, f"{promise.text}: {amount(items, 'item')}{several} {words}")
 
 
 def _level(promise: Promise, sizes: Sequence[int]) -> tuple[str, float | None]:

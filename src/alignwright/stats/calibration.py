@@ -106,6 +106,7 @@ def basic_bootstrap(
     *,
     seed: int = 0,
     level: float = 0.95,
+    resamples: int = RESAMPLES,
 ) -> Interval:
     """The basic bootstrap over whole clusters: the estimate less what the resamples stray from it,
     widened to hold the estimate where that is biased by more."""
@@ -117,15 +118,15 @@ def basic_bootstrap(
         return Interval(None, None, f"no interval: all {len(items)} items belong to one cluster")
     draw = random.Random(seed)  # noqa: S311 - no secret
     draws = sorted(
-        statistic([item for part in draw.choices(parts, k=len(parts)) for item in part]) for _ in range(RESAMPLES)
+        statistic([item for part in draw.choices(parts, k=len(parts)) for item in part]) for _ in range(resamples)
     )
     estimate, tail = statistic(items), (1 - level) / 2
-    below, above = (draws[min(RESAMPLES - 1, int(share * RESAMPLES))] for share in (tail, 1 - tail))
+    below, above = (draws[min(resamples - 1, int(share * resamples))] for share in (tail, 1 - tail))
     if below == above:
         return Interval(None, None, "no interval: the bootstrap saw no spread")
     low, high = (min(max(2 * estimate - end, bounds[0]), bounds[1]) for end in (above, below))
     low, high = min(low, estimate), max(high, estimate)
-    return Interval(low, high, f"basic bootstrap {level:.0%}, {RESAMPLES} resamples of {len(parts)} clusters")
+    return Interval(low, high, f"basic bootstrap {level:.0%}, {resamples} resamples of {len(parts)} clusters")
 
 
 def _equal_mass(items: Sequence[SureAnswer], bins: int) -> list[list[SureAnswer]]:

@@ -8,6 +8,10 @@ where it knows nothing better), each is given the interval in use (`effective_sa
 share of them whose interval satisfies the bound is the power. What is returned is the truth nearest the
 bound at which that is POWER: a rate that is any nearer will as a rule end as undecided.
 
+Of a mean that is no share the spread is not known beforehand, so what is returned is how many standard
+deviations between topics it must lie beyond the bound, by the noncentral t distribution. The calibration
+error of few items is above 0 even of a calibrated model, so of it the limit of such a model is drawn.
+
 A gain is taken at its best, with no item becoming worse: where some do, more is needed. Left out on
 purpose: what a grader's errors cost, and unscored items; both make it harder.
 
@@ -16,17 +20,23 @@ Shapes: S data sets, C topics.
 
 from __future__ import annotations
 
+import importlib
+import random
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from alignwright.stats.arrays import Floats
+from alignwright.stats.calibration import SureAnswer, basic_bootstrap, calibration_error
 from alignwright.stats.effective_sample_size import PRIOR, change, share_limits
 
 POWER = 0.8
 DATA_SETS = 2000
 _DRAWS = 400_000  # topics drawn in all at most, so that thousands of topics take no longer
 _STEPS = 20  # of bisection
+_CALIBRATED = 40  # data sets of a calibrated model, each with resamples of its own
 
 
 def largest_share_shown(sizes: Sequence[int], bound: float) -> float | None:
@@ -51,6 +61,45 @@ def smallest_gain_shown(sizes: Sequence[int], bound: float) -> float | None:
         return float(np.mean(low_S > bound))
 
     return _nearest(power, 1.0, max(bound, 0.0))
+
+
+def deviations_shown(sizes: Sequence[int]) -> float | None:
+    """How many standard deviations between topics a true mean must lie beyond a bound, so that they show it with
+    POWER at Student's t; None where there is one topic. Topics count by their sizes."""
+    items = sum(sizes)
+    effective, degrees = items**2 / sum(size**2 for size in sizes), len(sizes) - 1
+    if degrees < 1:
+        return None
+    special: Any = importlib.import_module("scipy.special")  # loaded here, as in `intervals`
+    critical = float(special.stdtrit(degrees, 0.975))
+
+    def power(deviations: float) -> float:
+        return 1.0 - float(special.nctdtr(degrees, deviations * effective**0.5, critical))
+
+    high = 1.0
+    while power(high) < POWER:
+        high *= 2
+    low = 0.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def limit_where_calibrated(sizes: Sequence[int], bins: int) -> float | None:
+    """Below which limit the interval of the calibration error of a model that is perfectly calibrated ends, with
+    POWER, for confidences between a quarter and 1; None where there is one topic. The error of few items is above
+    0 even of such a model."""
+    if len(sizes) < 2:
+        return None
+    draw = random.Random(0)  # noqa: S311 - no secret
+    ends: list[float] = []
+    for _ in range(_CALIBRATED):
+        sure = [(place, draw.uniform(0.25, 1.0)) for place, size in enumerate(sizes) for _ in range(size)]
+        items = [SureAnswer(confidence, float(draw.random() < confidence), place) for place, confidence in sure]
+        interval = basic_bootstrap(items, partial(calibration_error, bins=bins), (0.0, 1.0), resamples=100)
+        ends.append(1.0 if interval.high is None else interval.high)
+    return sorted(ends)[round(POWER * _CALIBRATED) - 1]
 
 
 def limit_without_hits(sizes: Sequence[int]) -> float:

@@ -26,7 +26,7 @@ from alignwright.core.stage import (
 from alignwright.files.ability_items import CheckItem, TraitItem
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.ability import section
-from alignwright.measure.conduct.ability.claims import AGREEMENT, ALL, CHECKED, CLAIMS, UNCHECKED, Ability
+from alignwright.measure.conduct.ability.claims import AGREEMENT, ALL, CLAIMS, CONTROL, EXCESS, PLANNING, Ability
 from alignwright.measure.conduct.ability.items import taken
 from alignwright.measure.planned_items import topic_of
 
@@ -100,10 +100,11 @@ class AbilityMeasure(Stage):
         return tuple(claim for ability in self.abilities for claim in CLAIMS[ability])
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        """Of the shares: scenarios, and the cases of the traits."""
-        if claim in (UNCHECKED, CHECKED):
+        """Scenarios, those with a control where the claim is of it, and the cases of the traits."""
+        if claim.startswith(PLANNING):
             own = rows_under(files, "scenarios")
-            return [topic_of(item) for item in taken("planning", own, bundled_too=self.bundled, limit=self.limit)]
+            items: list[CheckItem] = taken("planning", own, bundled_too=self.bundled, limit=self.limit)
+            return [topic_of(item) for item in items if item.control or claim not in (CONTROL, EXCESS)]
         if claim == AGREEMENT:
             own = rows_under(files, "traits")
             traits = taken("self_description", own, bundled_too=self.bundled, limit=self.limit)

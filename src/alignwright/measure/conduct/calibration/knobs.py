@@ -34,6 +34,10 @@ BUNDLED, TOKENS, LETTER = 110, 40, 16
 is asked for a letter."""
 
 
+ERRORS, NO_MEANS = ("ece", "ece_half", "ece_fitted"), ("rms", "aurc", "selective")
+"""Calibration errors, and other numbers of all answers together, of which nothing is known beforehand."""
+
+
 class CalibrationMeasure(Stage):
     """Is it as often right as it is sure, and does it doubt where it is wrong?"""
 
@@ -89,11 +93,19 @@ class CalibrationMeasure(Stage):
         """Of the choices, or of the short questions: all for `undoubted`, those with an answer for the others. Of
         half of the choices a temperature is fitted, of which the other half is measured."""
         _, form, part = claim.split(".")
+        if part in NO_MEANS:
+            return None
         if form == "choice":
             topics = topics_under(files, "choice", self.limit)
             return topics[1::2] if topics and part in ("fitted", "ece_half", "ece_fitted") else topics
         short = selection(rows_under(files, "short"), bundled_too=self.bundled, limit=self.limit)
         return [topic_of(item) for item in short if item.answer or part == "undoubted"]
+
+    def best_limit(self, claim: str, sizes: Sequence[int]) -> float | None:
+        """Of the calibration errors; what a model can reach at best of the others depends on what it knows."""
+        from alignwright.stats.power import limit_where_calibrated
+
+        return limit_where_calibrated(sizes, self.bins) if claim.rpartition(".")[2] in ERRORS else None
 
     def why_converses(self) -> str | None:
         return "short questions are put to the model ('choice' alone needs none)" if self._asks_short else None

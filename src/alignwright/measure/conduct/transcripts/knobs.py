@@ -57,6 +57,8 @@ class TranscriptsMeasure(Stage):
         """Of the conversations that give the detector something to go by: no model is asked, so that is known."""
         from alignwright.measure.conduct.transcripts.detectors import detector_named
 
+        if claim.endswith((".auroc", ".over_rule")):
+            return None  # of labelled conversations, by half of their tasks
         detector = detector_named(claim.split(".")[1])
         rows = subsample_evenly(rows_under(files, "data"), self.limit)
         return [row.task for row in rows if detector.detect(row).strength is not None] or None
