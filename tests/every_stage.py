@@ -77,6 +77,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "diff": {"text": "text.jsonl"},
     "patch": {"task": "words", "pairs": "contrast.jsonl"},
     "sae": {"text": "plain.jsonl", "latents": 8, "k": 2},
+    "awareness": {"requests": "refusal.jsonl", "layer": 1},
     "inside_deception": {"data": "statements.jsonl", "layer": 1},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
@@ -178,6 +179,8 @@ SPECIAL: dict[str, list[Any]] = {
     "steer.layer": [0, 0.5],
     "sae.layer": [0, 0.5],
     "inside_deception.layer": [0, 0.5],
+    "awareness.layer": [0, 0.5],
+    "dressings": ["dressings.yaml"],
     "honest": ["Be honest."],
     "lying": ["Lie!"],
 }
@@ -327,6 +330,9 @@ def write_data(folder: Path) -> None:
     (folder / "rule.py").write_text(RULE)
     (folder / "direction.safetensors").write_bytes(b"")  # opened when the job runs
     (folder / "table.yaml").write_text("say: dire\nthe: le\n")
+    (folder / "dressings.yaml").write_text(
+        "".join(f"{n}: {{test: '{n} x {{prompt}}', real: '{n} {{prompt}}'}}\n" for n in "abcd")
+    )
     (folder / "biased.yaml").write_text('plainly: "So: {prompt}"\nsure: "It is {wrong}. {prompt}"\n')
     (folder / "wrappers.yaml").write_text('direct: "{prompt}"\nplease: "Please! {prompt}"\n')
     fields = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignwright.lens.awareness.knobs import AwarenessStage
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
 from alignwright.lens.logit_lens.knobs import LogitLensStage
@@ -10,4 +11,6 @@ from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.sae.knobs import SaeStage
 from alignwright.lens.steer.knobs import SteerStage
 
-AnyLens = ProbeStage | LogitLensStage | SteerStage | PatchStage | DiffStage | SaeStage | InsideDeceptionStage
+AnyLens = (
+    ProbeStage | LogitLensStage | SteerStage | PatchStage | DiffStage | SaeStage | InsideDeceptionStage | AwarenessStage
+)

@@ -6,6 +6,8 @@ from typing import assert_never
 
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
+from alignwright.lens.awareness.knobs import AwarenessStage
+from alignwright.lens.awareness.run import measure_awareness
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.diff.run import measure_diff
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
@@ -40,5 +42,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_diff(stage, job)
         case InsideDeceptionStage():
             return measure_inside_deception(stage, job)
+        case AwarenessStage():
+            return measure_awareness(stage, job)
         case _ as never:
             assert_never(never)

@@ -184,9 +184,7 @@ def _read(
     return logp_C, slope_CV if factor is None else slope_CV.mul_(bent_CV.square_().neg_().add_(1.0))
 
 
-def read_logits(
-    logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None = None
-) -> tuple[Tensor, Tensor]:
+def read_logits(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None = None) -> tuple[Tensor, Tensor]:
     """The labels' log-probabilities, and with a factor their derivative by the logits times it. Float32 logits
     are no longer what they were."""
     if native := kernels(logits_CV):

@@ -127,9 +127,7 @@ def _fours(flat: Sequence[Any]) -> list[Any]:
 def linears(x: Tensor, *layers: Any, recompute: Recompute | None = None) -> tuple[Tensor, ...]:
     """What each of several layers makes of one input, at once where all are linear layers with
     an adapter over them."""
-    if not all(
-        is_lora_linear(layer) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers
-    ):
+    if not all(is_lora_linear(layer) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers):
         return tuple(_plain(layer, x, recompute) for layer in layers)
     flat: list[Any] = []
     scales: list[float] = []
