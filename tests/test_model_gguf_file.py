@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 import torch
 from llama_server import ask
@@ -23,6 +24,7 @@ from transformers import (
 
 from alignwright.core.records import Conversation
 from alignwright.files.models import ModelError
+from alignwright.model import gguf_file
 from alignwright.model.gguf_file import write_gguf
 from alignwright.model.load import dequantised, load
 from alignwright.model.local_model import LocalModel
@@ -214,3 +216,20 @@ def test_llama_cpp_scales_rotary_embeddings_too(tmp_path: Path) -> None:
             body = {"messages": messages, "max_tokens": 12, "temperature": 0}
             _, answer = ask(f"{address}/v1/chat/completions", body)
             assert answer["choices"][0]["message"]["content"].strip() == text
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_blocks_of_8_bits_are_those_of_the_package_to_the_byte(
+    is_compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_compiled:
+        monkeypatch.setattr(gguf_file, "kernels", lambda _: None)
+    torch.manual_seed(0)
+    halves = (torch.arange(-127, 129, dtype=torch.float32) / 2).reshape(4, 64)
+    halves[:, ::32] = 127.0  # a scale of 1: every other number lies half way between two bytes
+    for weight in (torch.randn(96, 64) * 0.02, torch.zeros(3, 32), halves, torch.randn(7, 32) * 1e-30):
+        expected = gguf.quantize(weight.numpy(), gguf.GGMLQuantizationType.Q8_0)
+        assert np.array_equal(gguf_file._q8_0(weight), expected)
+    whole = gguf_file._q8_0(halves).reshape(-1, 34)[:, 2:].view(np.int8)
+    away_from_0 = halves.sign() * (halves.abs() + 0.5).floor()
+    assert whole.flatten().tolist() == away_from_0.flatten().tolist()

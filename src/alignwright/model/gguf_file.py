@@ -24,6 +24,7 @@ from torch import Tensor
 
 from alignwright.model.gguf_rope import FREQUENCIES, SCALED, frequency_factors
 from alignwright.model.gguf_tokenizer import add_tokenizer
+from alignwright.model.kernels import kernels
 from alignwright.model.local_model import LocalModel
 
 TYPES = {
@@ -176,4 +177,18 @@ def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: Tensor, kind: str) -
             f"gguf:{kind} packs rows in blocks of {block}, and those of {name} are {values.shape[-1]} long; use"
             " gguf:f16"
         )
-    writer.add_tensor(name, gguf.quantize(values, quantized), raw_dtype=quantized)
+    blocks = _q8_0(tensor) if kind == "q8_0" else gguf.quantize(values, quantized)
+    writer.add_tensor(name, blocks, raw_dtype=quantized)
+
+
+def _q8_0(tensor: Tensor) -> np.ndarray:
+    """What `gguf.quantize` gives, to the byte; by our kernel, where there is one, in a tenth of its time."""
+    native = kernels(tensor)
+    if native is None:
+        return gguf.quantize(tensor.numpy(), gguf.GGMLQuantizationType.Q8_0)
+    size, width = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_0]
+    count = tensor.numel() // size
+    scale_N, block_NB = torch.empty(count), torch.empty(count, width, dtype=torch.uint8)
+    native.quantize_q8_0(tensor, scale_N, block_NB, count)
+    block_NB[:, :2] = scale_N.half().view(torch.uint8).view(-1, 2)
+    return block_NB.view(*tensor.shape[:-1], -1).numpy()

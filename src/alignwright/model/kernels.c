@@ -120,6 +120,23 @@ void swiglu(const real *gate, const real *up, real *y, long n, long h, long apar
     }
 }
 
+/* Blocks of 32 numbers as signed bytes of a scale, a half rounded away from 0: GGUF's Q8_0, whose two bytes of the scale
+ * before each block are the caller's. x: [n, 32]; scale: [n]; y: [n, 34]. */
+void quantize_q8_0(const real *x, float *scale, unsigned char *y, long n, int threads) {
+    ROWS(n * 32) for (long i = 0; i < n; i++) {
+        const real *xi = x + i * 32;
+        float top = 0.0f, whole[32];
+        TOP(top) for (long j = 0; j < 32; j++) top = fmaxf(top, fabsf(wide(xi[j])));
+        scale[i] = top / 127.0f;
+        float inverse = scale[i] == 0.0f ? 0.0f : 1.0f / scale[i];
+        SIMD for (long j = 0; j < 32; j++) {
+            float size = fabsf(wide(xi[j]) * inverse), down = floorf(size);
+            whole[j] = copysignf(down + floorf(2.0f * (size - down)), wide(xi[j]));
+        }
+        for (long j = 0; j < 32; j++) y[i * 34 + 2 + j] = (unsigned char)(signed char)whole[j];
+    }
+}
+
 void swiglu_backward(const real *gate, const real *up, const real *grad, real *grad_gate, real *grad_up, long n,
         long h, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {

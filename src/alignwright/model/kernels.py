@@ -53,6 +53,7 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "add_rms_norm": [_P, _P, _P, _P, _L, _L, _F],
     "rms_norm_backward": [_P, _P, _P, _P, _P, _L, _L],
     "swiglu": [_P, _P, _P, _L, _L, _L],
+    "quantize_q8_0": [_P, _P, _P, _L],
     "swiglu_backward": [_P, _P, _P, _P, _P, _L, _L],
     "apply_rotary": [_P, _P, _P, _P, _L, _L, _L, _F],
     "masked_softmax": [_P, _P, _L, _L, _L, _L],
@@ -83,6 +84,7 @@ class Kernels:
         self.add_rms_norm = _call(library, "add_rms_norm")
         self.rms_norm_backward = _call(library, "rms_norm_backward")
         self.swiglu = _call(library, "swiglu")
+        self.quantize_q8_0 = _call(library, "quantize_q8_0")
         self.swiglu_backward = _call(library, "swiglu_backward")
         self.apply_rotary = _call(library, "apply_rotary")
         self.masked_softmax = _call(library, "masked_softmax")
