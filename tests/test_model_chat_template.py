@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -129,3 +131,15 @@ def test_the_length_that_is_allowed_grows_with_the_conversation() -> None:
 def test_what_a_template_refuses_is_said(source: str, words: str) -> None:
     with pytest.raises(TemplateRefusal, match=words):
         made(source).render(TALK)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of processes are of Unix")
+def test_a_limit_of_processor_time_from_outside_is_kept_and_no_fault_of_the_template() -> None:
+    """`ulimit -t`, as login nodes set it: the template's own process cannot raise it."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (40, 40))\n"
+        "from alignwright.model.chat_template import Template\n"
+        "print(Template('{{ messages[0].content }}', {}, '2026-01-01').render([{'role': 'user', 'content': 'Hi'}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "Hi", done.stderr

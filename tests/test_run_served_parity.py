@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import every_stage
 import pytest
@@ -15,8 +17,16 @@ from rich.console import Console
 from tiny import make_tiny
 from transformers import AutoModelForCausalLM
 
-from alignwright.core.records import Conversation, Finding
+from alignwright.core.records import Conversation, Finding, SampleResult
+from alignwright.job.records import read_samples
+from alignwright.job.remote_model import RemoteModel
+from alignwright.measure.conduct.agent.choosing import ByServedLetters
+from alignwright.measure.conduct.agent.conduct import agent_outcomes
+from alignwright.measure.conduct.agent.episodes import play_scenarios
+from alignwright.measure.conduct.agent.scenarios import selection
+from alignwright.measure.conduct.first_words import first_words
 from alignwright.model.load import load
+from alignwright.model.local_model import LocalModel
 from alignwright.report import read
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
@@ -92,16 +102,28 @@ def address(project: Path) -> Generator[str]:
 def lettered(project: Path) -> Generator[str]:
     """The address of a model that likes to answer with a letter, and which one by the question: of a server the
     letters must be among the likeliest tokens."""
+    yield from served(liking(project, "ABC", 20.0))
+
+
+@pytest.fixture(scope="module")
+def of_many_letters(project: Path) -> Generator[str]:
+    """The same of more letters, since an agent may have many calls."""
+    yield from served(liking(project, "ABCDEFGHIJKLMNOP", 60.0))
+
+
+def liking(project: Path, letters: str, weight: float) -> Path:
+    """The project's model, which likes to answer with one of these letters."""
     model, policy = AutoModelForCausalLM.from_pretrained(project / "model"), load(project / "model")
     prompt = torch.tensor([policy.chat.prompt(Conversation.user("Is it so?\n\nA. Yes\nB. No"))])
     with torch.no_grad():
         hidden_H = model.model(prompt).last_hidden_state[0, -1]
-        for letter in "ABC":
+        for letter in letters:
             ids = policy.tokenizer.encode(letter, add_special_tokens=False)
-            model.lm_head.weight[ids] += 20.0 * hidden_H / hidden_H.norm() ** 2
-    model.save_pretrained(project / "letters")
-    policy.tokenizer.save_pretrained(project / "letters")
-    yield from served(project / "letters")
+            model.lm_head.weight[ids] += weight * hidden_H / hidden_H.norm() ** 2
+    folder = project / ("letters" if letters == "ABC" else "many_letters")
+    model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    return folder
 
 
 def served(folder: Path) -> Generator[str]:
@@ -166,6 +188,50 @@ def test_every_measure_of_conduct_finds_the_same_behind_a_server_or_says_why_not
     assert {c: total(there[c]) for c in rest if c in there} == {c: total(here[c]) for c in rest if c in there}
     missing = {claim for claim in rest if claim not in there}
     assert all(claim.startswith("bias.flips.") for claim in missing), missing
+
+
+NO_LETTERS = "the server gave no log-probabilities of its letters"
+
+
+@dataclass(frozen=True)
+class LettersHere:
+    """A model that is here, asked for letters as one behind a server is."""
+
+    policy: LocalModel
+
+    def letter_logprobs(self, questions: Sequence[tuple[Conversation, tuple[str, ...]]]) -> list[dict[str, float]]:
+        groups = first_words(self.policy, [question for question, _ in questions], [those for _, those in questions])
+        return [
+            dict(zip(those, (score.total for score in group), strict=True))
+            for (_, those), group in zip(questions, groups, strict=True)
+        ]
+
+
+def test_an_agent_behind_a_server_takes_the_calls_that_its_letters_say_here(
+    project: Path, of_many_letters: str
+) -> None:
+    """Call by call, in 16 scenarios and their twins; of another model other ones."""
+    spec = project / "agent.yaml"
+    spec.write_text("{name: agent, seed: 3, model: ./many_letters, measure: [{by: agent, limit: 16, turns: 3}]}")
+    run = align(Request(spec, runs=project / "runs", audit=of_many_letters), View(Console(file=io.StringIO())))
+    (folder,) = run.glob("stages/*agent*")
+    there = {(sample.claim, sample.item): sample for sample in read_samples(folder)}
+
+    def here(name: str) -> dict[tuple[str, str], SampleResult]:
+        choose = ByServedLetters(cast("RemoteModel", LettersHere(load(project / name))))
+        episodes = play_scenarios(choose, selection([], bundled_too=True, limit=16), 3)
+        return {(sample.claim, sample.item): sample for sample in agent_outcomes(episodes)}
+
+    same = here("many_letters")
+    assert len({item for _, item in there}) == 32
+    assert any(sample.value is not None for sample in there.values())
+    silent = {item for (_, item), sample in there.items() if sample.reason == NO_LETTERS}
+    told = {key: sample for key, sample in there.items() if key[1] not in silent}
+    assert len(told) > len(there) / 2, "letters that are not among the server's likeliest tokens are said to be missing"
+    assert {key: sample.reply for key, sample in told.items()} == {key: same[key].reply for key in told}
+    assert {key: sample.kind for key, sample in told.items()} == {key: same[key].kind for key in told}
+    other = here("model")
+    assert any(other[key].reply != sample.reply for key, sample in told.items()), "a control"
 
 
 def total(finding: Finding) -> int:

@@ -112,10 +112,10 @@ def _allow(seconds: int) -> None:
     """So many more seconds of the processor; then the kernel ends this process, whatever it is
     doing."""
     if resource is not None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(
-            resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, resource.RLIM_INFINITY)
-        )
+        usage, hard = resource.getrusage(resource.RUSAGE_SELF), resource.getrlimit(resource.RLIMIT_CPU)[1]
+        soft = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
+        soft = soft if hard == resource.RLIM_INFINITY else min(soft, hard)  # `ulimit -t`: a limit of somebody else's
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def main() -> None:
