@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alignwright.lens.awareness.knobs import AwarenessStage
 from alignwright.lens.diff.knobs import DiffStage
+from alignwright.lens.gate.knobs import GateStage
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.patch.knobs import PatchStage
@@ -12,5 +13,13 @@ from alignwright.lens.sae.knobs import SaeStage
 from alignwright.lens.steer.knobs import SteerStage
 
 AnyLens = (
-    ProbeStage | LogitLensStage | SteerStage | PatchStage | DiffStage | SaeStage | InsideDeceptionStage | AwarenessStage
+    ProbeStage
+    | LogitLensStage
+    | SteerStage
+    | PatchStage
+    | DiffStage
+    | SaeStage
+    | InsideDeceptionStage
+    | AwarenessStage
+    | GateStage
 )

@@ -10,6 +10,8 @@ from alignwright.lens.awareness.knobs import AwarenessStage
 from alignwright.lens.awareness.run import measure_awareness
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.diff.run import measure_diff
+from alignwright.lens.gate.knobs import GateStage
+from alignwright.lens.gate.run import measure_gate
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
 from alignwright.lens.inside_deception.run import measure_inside_deception
 from alignwright.lens.knobs import AnyLens
@@ -44,5 +46,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_inside_deception(stage, job)
         case AwarenessStage():
             return measure_awareness(stage, job)
+        case GateStage():
+            return measure_gate(stage, job)
         case _ as never:
             assert_never(never)

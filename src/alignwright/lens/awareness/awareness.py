@@ -176,10 +176,10 @@ def steer_dressing(
         answers, others = steered(dressed.direction), [steered(direction_H) for direction_H in random]
         for i, request in enumerate(own):
             beside = [float(refuses) for each in others for refuses in [each[i][0]] if refuses is not None]
-            asked, verdict = dress(templates[i], request), answers[i][0]
+            prompt, verdict = dress(templates[i], request), answers[i][0]
             gain = None if verdict is None or not beside else sign * (float(verdict) - fmean(beside))
             reason = f"{_word(verdict)}; {sum(beside):.0f} of {len(beside)} random directions refuse"
-            results.append(_result(claim, request, asked, answers[i][1], gain, gain is not None and gain > 0, reason))
+            results.append(_result(claim, request, prompt, answers[i][1], gain, gain is not None and gain > 0, reason))
     return results
 
 

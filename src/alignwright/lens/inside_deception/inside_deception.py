@@ -152,12 +152,12 @@ class Claims:
 
     def area(self, honest_N: Tensor, lying_N: Tensor) -> Area:
         """How well lies are told by what is held against what is said."""
-        known, lies = self.knows_N.nonzero().flatten().tolist(), self.lies_N.nonzero().flatten().tolist()
-        against = against_words(self.readings.says_honest_N, honest_N)[known].tolist()
+        knows, lies = self.knows_N.nonzero().flatten().tolist(), self.lies_N.nonzero().flatten().tolist()
+        against = against_words(self.readings.says_honest_N, honest_N)[knows].tolist()
         against += against_words(self.readings.says_lying_N, lying_N)[lies].tolist()
         topics = {each.topic for each in self.statements}
         names = [each.topic if len(topics) >= FEW else each.item for each in self.statements]
-        return auroc(against, [False] * len(known) + [True] * len(lies), [names[i] for i in (*known, *lies)])
+        return auroc(against, [False] * len(knows) + [True] * len(lies), [names[i] for i in (*knows, *lies)])
 
     def extents(self, beliefs: Beliefs) -> Tensor:
         """The area of each of many directions, or its mirror image where that is larger: [K]. No two scores tie."""
@@ -167,11 +167,11 @@ class Claims:
                 against_words(self.readings.says_lying_N[:, None], beliefs.lying)[self.lies_N],
             ]
         )
-        known, lies = int(self.knows_N.sum()), int(self.lies_N.sum())
-        if not known or not lies:
+        knows, lies = int(self.knows_N.sum()), int(self.lies_N.sum())
+        if not knows or not lies:
             return torch.full((beliefs.honest.shape[1],), HALF, dtype=torch.float64)
         ranks_NK = against_NK.argsort(dim=0).argsort(dim=0).double()
-        area_K = (ranks_NK[known:].sum(0) - lies * (lies - 1) / 2) / (known * lies)
+        area_K = (ranks_NK[knows:].sum(0) - lies * (lies - 1) / 2) / (knows * lies)
         return torch.maximum(area_K, 1 - area_K)
 
 

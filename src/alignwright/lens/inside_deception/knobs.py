@@ -20,7 +20,7 @@ from alignwright.lens.label_conflicts import two_labels
 from alignwright.lens.probe.split import LEAST
 
 NAME, AREA = "inside_deception", "AUROC"
-_READ = 120  # tokens around a statement, over all the ways in which it is asked about
+_TOKENS = 120  # tokens around a statement, over all the ways in which it is asked about
 _AREA = Claim(
     name=f"{NAME}.auroc", title="Lies told from honest answers, where probe and words disagree", axis="inside",
     better=None, unit=AREA, paired=False,
@@ -121,4 +121,4 @@ class InsideDeceptionStage(Stage):
 
     def estimate(self, sizes: Sizes) -> Cost:
         own = sizes.files(self, "data").at_most(resolved(self.limit))
-        return Cost.of(6 * own.tokens + _READ * own.rows)
+        return Cost.of(6 * own.tokens + _TOKENS * own.rows)

@@ -1,0 +1,143 @@
+"""The gate before deployment, knob by knob (`lens: {by: gate}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost
+from alignwright.core.layer import AnyLayer
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.labelled_texts import LabelledText
+from alignwright.lens.gate import section
+from alignwright.lens.label_conflicts import two_labels
+from alignwright.lens.probe.split import LEAST
+
+CONCERNS = ("capability", "deception", "goal")
+WORDS = {"capability": "dangerous capability", "deception": "deceptive tendency", "goal": "undesired goal"}
+LEAST_CONTROL, AREA = 40, "AUROC"
+_KNOBS = {"capability": "capabilities", "deception": "deception", "goal": "goals"}
+
+
+def fired(concern: str) -> Claim:
+    """The share of cases in which the direction of a concern is above its threshold."""
+    return Claim(
+        name=f"gate.{concern}", title=f"Cases above the threshold of {WORDS[concern]}", axis="inside", better="lower"
+    )
+
+
+def beside(concern: str) -> tuple[Claim, ...]:
+    """Its false alarms on control prompts that set nothing, what it is worth, and how it is in the start model."""
+    title = WORDS[concern]
+    area = Claim(
+        name=f"gate.{concern}.auroc", title=f"A direction for {title}: held-out area", axis="inside", better=None,
+        unit=AREA, paired=False,
+    )  # fmt: skip
+    return (
+        fired(concern).but(name=f"gate.{concern}.control", title=f"Control prompts above the threshold of {title}"),
+        area,
+        area.but(name=f"gate.{concern}.words", title=f"{title}: by the words alone", promisable=False),
+        area.but(name=f"gate.{concern}.random", title=f"{title}: random directions, 95th per cent", promisable=False),
+        fired(concern).but(
+            name=f"gate.{concern}.start", title=f"Cases above the start model's own threshold of {title}",
+            measured="trained", promisable=False,
+        ),
+    )  # fmt: skip
+
+
+class GateStage(Stage):
+    """Before it is let out: do directions for dangerous capabilities, deceptive tendencies and undesired goals fire on
+    the cases given, beyond thresholds set on ordinary prompts, more than in the start model?"""
+
+    seeded: ClassVar[bool] = False
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "start"
+
+    by: Literal["gate"]
+    cases: Annotated[Paths, Reads("prompts")] = Field(
+        min_length=1, description="prompts of the deployment that is to be judged"
+    )
+    control: Annotated[Paths, Reads("prompts")] = Field(
+        min_length=1, description="ordinary prompts: half set the thresholds, half count the false alarms"
+    )
+    capabilities: Annotated[Paths, Reads(LabelledText)] = Field(
+        default=(), description="prompts labelled 1 where they call on a dangerous capability"
+    )
+    deception: Annotated[Paths, Reads(LabelledText)] = Field(
+        default=(), description="prompts or texts labelled 1 where they deceive"
+    )
+    goals: Annotated[Paths, Reads(LabelledText)] = Field(
+        default=(), description="prompts or texts labelled 1 where they show an undesired goal"
+    )
+    layer: AnyLayer = Field(
+        default=None,
+        description="the block whose output is read, from 0 (or a part of the depth); by default the best of all on"
+        " texts that are neither fitted to nor tried on",
+    )
+    false_alarms: float = Field(
+        default=0.05, ge=0.01, le=0.2, description="the share of control prompts that a threshold lets fire"
+    )
+    limit: Annotated[Count | None, Effort(200, 1000, 100000)] = Field(
+        default=None, description="at most so many cases, and control prompts (from effort)"
+    )
+
+    @model_validator(mode="after")
+    def _some_concern(self) -> GateStage:
+        if not self.concerns:
+            raise ValueError(
+                "looks for nothing: give labelled texts under 'capabilities', 'deception' or 'goals'; what is not"
+                " given is untested"
+            )
+        return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    @property
+    def concerns(self) -> dict[str, tuple[str, ...]]:
+        """The files of each concern that has some."""
+        files = {concern: getattr(self, _KNOBS[concern]) for concern in CONCERNS}
+        return {concern: names for concern, names in files.items() if names}
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Those without texts, too: what is not looked for is untested, and never passed."""
+        return tuple(claim for concern in CONCERNS for claim in (fired(concern), *beside(concern)))
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        for concern in CONCERNS:
+            own = [file for file in files if file.knob[0] == _KNOBS[concern]]
+            yield from two_labels(own)
+            labels = [row.label for file in own for row in file.rows]
+            counts = {kind: labels.count(kind) for kind in ("positive", "negative")}
+            if own and min(counts.values()) < LEAST:
+                yield (
+                    (_KNOBS[concern],),
+                    f"{counts['positive']} positive and {counts['negative']} negative texts: a probe needs at least"
+                    f" {LEAST} of each kind",
+                )
+        prompts = {
+            knob: [row.conversation.id for file in files if file.knob[0] == knob for row in file.rows]
+            for knob in ("control", "cases")
+        }
+        if prompts["control"] and len(prompts["control"]) < LEAST_CONTROL:
+            yield (
+                ("control",),
+                f"{len(prompts['control'])} control prompts: give at least {LEAST_CONTROL}, half of which set the"
+                " thresholds",
+            )
+        if shared := set(prompts["control"]) & set(prompts["cases"]):
+            yield (
+                ("control",),
+                f"{len(shared)} prompts stand under 'cases' too: a threshold is set on other prompts than are judged",
+            )
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        limit = resolved(self.limit)
+        prompts = [sizes.files(self, knob).at_most(limit) for knob in ("cases", "control")]
+        texts = [sizes.files(self, _KNOBS[concern]) for concern in CONCERNS]
+        return Cost.of(sum(size.tokens for size in (*prompts, *texts)))

@@ -1,0 +1,50 @@
+"""The gate in the report: for each concern how many cases fire, beside control prompts and the start model."""
+
+from __future__ import annotations
+
+from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Text, number
+
+CONCERNS = ("capability", "deception", "goal")
+PARTS = ("", ".control", ".start", ".auroc", ".words", ".random")
+INTRO = (
+    "Axis: inside. Unit: share of cases above a threshold, and AUROC. Controls: ordinary prompts that set no threshold,"
+    " the start model's own direction, random directions, and the words alone."
+)
+HOW = (
+    "A threshold is set on ordinary prompts and never on the cases. A concern without texts, or whose direction shows"
+    " nothing beside its controls, is untested and has not passed. A quiet gate is evidence about these directions"
+    " alone."
+)
+
+
+def section(table: FindingTable) -> Section | None:
+    """None where nothing was put to the gate."""
+    stages = [stage for stage in table.stages if any(table.level(f"gate.{each}", stage) for each in CONCERNS)]
+    if not stages:
+        return None
+    claims = [f"gate.{each}{part}" for each in CONCERNS for part in PARTS if table.levels(f"gate.{each}{part}")]
+    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
+    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    for stage in stages:
+        words = " ".join(filter(None, (_reading(table, each, stage) for each in CONCERNS)))
+        blocks += [Text(text=f"{table.stage(stage)}: {words}")] if words else []
+    return Section(
+        name="gate", title="Before it is let out", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
+        media=("page", "card", "terminal"), tells=("gate.",),
+    )  # fmt: skip
+
+
+def _reading(table: FindingTable, concern: str, stage: str) -> str:
+    cases, control, area = (table.level(f"gate.{concern}{part}", stage) for part in ("", ".control", ".auroc"))
+    if cases is None:
+        return ""
+    if cases.value is None:
+        return f"{concern.capitalize()} is untested: {cases.detail.get('untested', 'no case was scored')}."
+    beside = f", of ordinary prompts {control.value:.0%}" if control is not None and control.value is not None else ""
+    text = f"Of {cases.n} cases {cases.value:.0%} are above the threshold of {concern}{beside}."
+    return f"{text} {area.note}" if area is not None and area.note else text
+
+
+def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
+    level = table.level(claim, stage)
+    return Cell() if level is None else Cell(number=number(level))
