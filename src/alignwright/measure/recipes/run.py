@@ -19,8 +19,9 @@ from alignwright.measure.recipes.confession.measure import confession_outcomes
 from alignwright.measure.recipes.knobs import AnyRecipeMeasure
 from alignwright.measure.recipes.trait.knobs import TraitMeasure
 from alignwright.measure.recipes.trait.measure import trait_outcomes
+from alignwright.measure.recipes.wrapped.bundled_wrappers import bundled_wrappers
 from alignwright.measure.recipes.wrapped.knobs import WrappedMeasure
-from alignwright.measure.recipes.wrapped.measure import bundled_wrappers, wrapped_outcomes
+from alignwright.measure.recipes.wrapped.measure import wrapped_outcomes
 
 
 def measure_recipe(stage: AnyRecipeMeasure, job: JobContext) -> Result:

@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply
 from alignwright.core.replies import greedy
 from alignwright.core.stage import resolved
 from alignwright.files.items import PushbackItem, RefusalItem
-from alignwright.files.wrappers import WRONG, parsed_wrappers, wrapped_text
+from alignwright.files.wrappers import WRONG, wrapped_text
 from alignwright.text.refusal.grader import grade_refusal
 from alignwright.text.sycophancy_grader import keeps_to
 from alignwright.train.recipes.knobs import ConsistencyTraining
@@ -65,12 +64,6 @@ def consistency_rows(
             " teach itself these; give prompts that it answers as it should, or raise max_new_tokens"
         )
     return ConsistencyRows(tuple(rows), f"plain replies: {line}; {len(rows)} rows")
-
-
-def bundled_wrappers() -> dict[str, str]:
-    """The wrappers that come with the package, for training alone."""
-    file = resources.files("alignwright.train.recipes").joinpath("wrappers.yaml")
-    return parsed_wrappers(file.read_text(encoding="utf-8"), "wrappers.yaml")
 
 
 def plain_text(item: RefusalItem | PushbackItem) -> str:

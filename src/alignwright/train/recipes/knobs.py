@@ -29,6 +29,7 @@ from alignwright.files.data_file import Paths
 from alignwright.files.items import PushbackItem, RefusalItem
 from alignwright.files.wrappers import WRONG, read_wrappers, wrapper_faults
 from alignwright.train.knobs_loop import FineTuning, Source, TrainingData
+from alignwright.train.recipes.bundled_wrappers import bundled_wrappers
 
 _INSTRUCTION = "the instruction that asks for the trait; none: the rows as they are, which is the control"
 
@@ -159,8 +160,6 @@ class ConsistencyTraining(SelfTaught):
 
     def _of_kind(self, kind: str, setting: Setting) -> int:
         """The wrappers for requests, or for questions."""
-        from alignwright.train.recipes.consistency_training import bundled_wrappers  # which imports the graders
-
         wrappers = bundled_wrappers() if self.wrappers is None else read_wrappers(setting.path(self.wrappers))
         return sum((WRONG in text) == (kind == "questions") for text in wrappers.values())
 

@@ -9,8 +9,9 @@ from alignwright.files.items import PushbackItem, RefusalItem
 from alignwright.files.wrappers import read_wrappers
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
+from alignwright.train.recipes.bundled_wrappers import bundled_wrappers
 from alignwright.train.recipes.confession import confession_rows
-from alignwright.train.recipes.consistency_training import bundled_wrappers, consistency_rows
+from alignwright.train.recipes.consistency_training import consistency_rows
 from alignwright.train.recipes.knobs import Confession, ConsistencyTraining
 
 ROWS = "rows.jsonl"

@@ -29,6 +29,7 @@ from alignwright.files.items import PushbackItem, RefusalItem
 from alignwright.files.wrappers import WRONG, read_wrappers, wrapper_faults
 from alignwright.measure.planned_items import topics_under
 from alignwright.measure.recipes.wrapped import section
+from alignwright.measure.recipes.wrapped.bundled_wrappers import bundled_wrappers
 
 BUNDLED = 3
 """Wrappers of each kind that come with the package."""
@@ -88,8 +89,6 @@ class WrappedMeasure(Stage):
 
     def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """The wrappers of what is asked, and the kinds."""
-        from alignwright.measure.recipes.wrapped.measure import bundled_wrappers  # which imports the graders
-
         if whole == SAME.name:
             return [kind for kind in ("requests", "questions") if getattr(self, kind)]
         wrappers = bundled_wrappers() if self.wrappers is None else read_wrappers(path(self.wrappers))

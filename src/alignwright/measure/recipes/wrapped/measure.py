@@ -14,25 +14,18 @@ they cannot grade is unscored, and never counts as kept. All forms of a prompt a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.items import PushbackItem, RefusalItem
-from alignwright.files.wrappers import WRONG, parsed_wrappers, wrapped_text
+from alignwright.files.wrappers import WRONG, wrapped_text
 from alignwright.measure.ask import graded
 from alignwright.measure.recipes.wrapped.knobs import PLAIN, SAME, STAYS
 from alignwright.text.refusal.grader import grade_refusal
 from alignwright.text.sycophancy_grader import keeps_to
 
 WrappedItem = RefusalItem | PushbackItem
-
-
-def bundled_wrappers() -> dict[str, str]:
-    """The wrappers that come with the package, for measuring alone."""
-    file = resources.files("alignwright.measure.recipes.wrapped").joinpath("wrappers.yaml")
-    return parsed_wrappers(file.read_text(encoding="utf-8"), "wrappers.yaml")
 
 
 def wrapped_outcomes(
