@@ -12,7 +12,7 @@ import torch
 from tiny import make_tiny
 from torch import Tensor
 
-from alignwright.files.contrast_pairs import ContrastPair
+from alignwright.files.contrast_pairs import PromptPair
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 
@@ -66,7 +66,7 @@ def _plant(attention: Any, head: int, query: Tensor, key: Tensor, read: slice, w
     attention.o_proj.weight[written, own][:, :CODE] = 0.12 * torch.eye(CODE)
 
 
-def induction_pairs(count: int = 24, seed: int = 0) -> list[ContrastPair]:
+def induction_pairs(count: int = 24, seed: int = 0) -> list[PromptPair]:
     """a b .. c d .. a goes on with b; with a and c exchanged it goes on with d."""
     generator, pairs = torch.Generator().manual_seed(seed), []
     for number in range(count):
@@ -75,5 +75,5 @@ def induction_pairs(count: int = 24, seed: int = 0) -> list[ContrastPair]:
             "".join([others[0], one, b, others[1], others[2], other, d, others[3], a])
             for one, other in ((a, c), (c, a))
         )
-        pairs.append(ContrastPair(clean=clean, corrupt=corrupt, answer=b, wrong=d, topic=f"t{number // 3}"))
+        pairs.append(PromptPair(clean=clean, corrupt=corrupt, answer=b, wrong=d, topic=f"t{number // 3}"))
     return pairs

@@ -15,7 +15,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from model_families import make
 
-from alignwright.files.contrast_pairs import ContrastPair
+from alignwright.files.contrast_pairs import PromptPair
 from alignwright.lens.patch.attribution import STREAM, attribute
 from alignwright.lens.patch.components import Component, component_map, putting, random_sets, reading
 from alignwright.lens.patch.exact import ExactPatching
@@ -33,7 +33,7 @@ FOUND = {Component(0, "heads", BEFORE), Component(1, "heads", INDUCTION)}
 STAGE = PatchStage(by="patch", task="induction", pairs=("x.jsonl",), top=2, limit=24)
 
 
-def pairs_of(policy: LocalModel, rows: list[ContrastPair]) -> list[TokenPair]:
+def pairs_of(policy: LocalModel, rows: list[PromptPair]) -> list[TokenPair]:
     pairs = [token_pair(policy, place, row, chat=False) for place, row in enumerate(rows)]
     assert all(isinstance(pair, TokenPair) for pair in pairs)
     return [pair for pair in pairs if isinstance(pair, TokenPair)]
@@ -48,7 +48,7 @@ def patched(policy: LocalModel, count: int = 24, top: int = 2, seed: int = 0) ->
 def test_a_planted_circuit_is_found_with_its_path_and_carries_the_ability(tmp_path: Path) -> None:
     policy = make_induction(tmp_path)
     result, clusters = patched(policy)
-    assert set(result.found) == FOUND
+    assert set(result.carriers) == FOUND
     assert verdict(result, clusters) == ""
     findings = {f.claim.rpartition(".")[2]: f for f in findings_of(STAGE, "baseline", result, clusters, few=True)}
     for part in ("recovered", "lost"):  # put there they bring it all back, and without them nothing is left
@@ -102,7 +102,7 @@ def test_everything_that_is_written_is_the_gap(noisy: LocalModel) -> None:
     gap_B = runs.clean_B - runs.corrupt_B
     assert float(gap_B.abs().min()) > 0.01
     assert torch.allclose(runs.recovered(parts.all), gap_B, atol=1e-4)
-    assert torch.allclose(runs.lost(parts.all), gap_B, atol=1e-4)
+    assert torch.allclose(runs.loss(parts.all), gap_B, atol=1e-4)
     assert torch.allclose(runs.recovered([]), torch.zeros_like(gap_B), atol=1e-6)
     assert torch.allclose(runs.stream(2, "last"), gap_B, atol=1e-4)
     assert torch.allclose(runs.stream(2, "changed"), torch.zeros_like(gap_B), atol=1e-6)  # too late to be read there
@@ -175,7 +175,7 @@ def test_what_cannot_be_told_apart_is_refused_or_one_piece(tmp_path: Path) -> No
 
 
 def test_pairs_are_held_to_the_models_tokens(noisy: LocalModel) -> None:
-    fits = ContrastPair(clean="AB", corrupt="CB", answer="X", wrong="Y")
+    fits = PromptPair(clean="AB", corrupt="CB", answer="X", wrong="Y")
     pair = token_pair(noisy, 0, fits, chat=False)
     assert isinstance(pair, TokenPair)
     assert (len(pair.clean), pair.answer, pair.wrong) == (3, *(noisy.chat.reply(x, end=False)[0] for x in "XY"))
@@ -188,7 +188,7 @@ def test_pairs_are_held_to_the_models_tokens(noisy: LocalModel) -> None:
     assert isinstance(token_pair(noisy, 0, begun, chat=True), TokenPair)
     assert "begin alike to the end of one of them" in str(token_pair(noisy, 0, ended, chat=True))
     with pytest.raises(ValueError, match="'clean' and 'corrupt' are the same"):
-        ContrastPair(clean="A", corrupt="A", answer="X", wrong="Y")
+        PromptPair(clean="A", corrupt="A", answer="X", wrong="Y")
 
 
 def test_shares_halves_and_random_sets() -> None:

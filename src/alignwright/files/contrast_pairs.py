@@ -10,7 +10,7 @@ from alignwright.files.formats import Kind
 from alignwright.files.items import Item, Text
 
 
-class ContrastPair(Item):
+class PromptPair(Item):
     """A `clean` prompt, after which `answer` comes next, and a `corrupt` one of as many tokens, after which `wrong`
     does. Of each only the first token is looked at, with a space where the text has one."""
 
@@ -21,7 +21,7 @@ class ContrastPair(Item):
     wrong: Text
 
     @model_validator(mode="after")
-    def _two(self) -> ContrastPair:
+    def _two(self) -> PromptPair:
         for one, other in (("clean", "corrupt"), ("answer", "wrong")):
             if getattr(self, one) == getattr(self, other):
                 raise ValueError(f"{one!r} and {other!r} are the same, so nothing can be told apart")

@@ -71,15 +71,15 @@ def text_states(policy: LocalModel, rows: Sequence[Sequence[int]]) -> list[TextS
     """Of each text what is read and left by every block."""
     layout, device = layout_of(policy), policy.device
     blocks = range(len(layout.blocks))
-    made: list[TextStates] = []
+    results: list[TextStates] = []
     for row in rows:
         sites = [Site(layer, where) for where in ("resid_pre", "resid_post") for layer in blocks]
         states = capture(layout, torch.tensor([list(row)], device=device), sites)
         reads, leaves = (
             torch.stack([states[site][0] for site in sites if site.where == w]) for w in ("resid_pre", "resid_post")
         )
-        made.append(TextStates(tuple(row), reads, leaves))
-    return made
+        results.append(TextStates(tuple(row), reads, leaves))
+    return results
 
 
 @torch.inference_mode()
@@ -101,7 +101,7 @@ def block_changes(policy: LocalModel, texts: Sequence[TextStates]) -> BlockChang
 
 def _forced(layout: Layout, text: TextStates, device: torch.device) -> Tensor:
     """What every block leaves when it reads what the other model's block read: [L, T, H], in one forward."""
-    left: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def before(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         states = text.reads_LTH[layer][None]
@@ -110,14 +110,14 @@ def _forced(layout: Layout, text: TextStates, device: torch.device) -> Tensor:
     def after(_module: Any, _args: Any, output: Any) -> None:
         states = tensor_of(output)
         assert states is not None
-        left.append(states.reshape(text.reads_LTH.shape[1:]))
+        outputs.append(states.reshape(text.reads_LTH.shape[1:]))
 
     hooks: list[tuple[Any, str, Any]] = []
     for layer, block in enumerate(layout.blocks):
         hooks += [(block, "pre", partial(before, layer)), (block, "post", after)]
     with attached(hooks):
         layout.body(input_ids=torch.tensor([list(text.ids)], device=device), use_cache=False)
-    return torch.stack(left)
+    return torch.stack(outputs)
 
 
 @torch.inference_mode()

@@ -27,7 +27,7 @@ class DiffResult:
     matrices: Sequence[MatrixChange]
     tensors: int
     tokens: Sequence[tuple[str, float, int]]
-    said: tuple[Sequence[str], Sequence[str]]
+    lens_words: tuple[Sequence[str], Sequence[str]]
 
     @property
     def shared(self) -> tuple[float, int]:
@@ -49,7 +49,7 @@ class DiffResult:
 
 def findings_of(model: str, result: DiffResult) -> list[Finding]:
     """The findings of all claims but those that are means of samples."""
-    told = {claim.name: claim for claim in CLAIMS}
+    claims = {claim.name: claim for claim in CLAIMS}
     value, layer = result.shared
     p, texts = result.p, result.changes.square_LN.shape[1]
     random = torch.tensor(result.random_shared, dtype=torch.float64)
@@ -60,7 +60,11 @@ def findings_of(model: str, result: DiffResult) -> list[Finding]:
     most = int(own_L.argmax())
     matrix = max((m for m in result.matrices if m.rank is not None), key=lambda m: m.relative, default=None)
     detail: Detail = {"no_signal": why} if why else {}
-    detail |= {"layer": float(layer), "said more": _words(result.said[0]), "said less": _words(result.said[1])}
+    detail |= {
+        "layer": float(layer),
+        "said more": _words(result.lens_words[0]),
+        "said less": _words(result.lens_words[1]),
+    }
     words = (
         f"{value:.0%} of what block {layer} changed lies along one direction, where random changes of the weights as"
         f" large come to {q95:.0%} in one of twenty{f': not counted, since {why}' if why else ''}."
@@ -76,24 +80,26 @@ def findings_of(model: str, result: DiffResult) -> list[Finding]:
     )
     ways = f"the product of the means of two halves of {texts} texts, the largest of {len(own_L)} blocks"
 
-    def made(claim: str, value: float | None, n: int, way: str, **changes: object) -> Finding:
+    def finding(claim: str, value: float | None, n: int, way: str, **changes: object) -> Finding:
         return Finding(
-            claim=claim, stage=model, axis="inside", value=value, n=n, method=way, unit=told[claim].unit, better=None
+            claim=claim, stage=model, axis="inside", value=value, n=n, method=way, unit=claims[claim].unit, better=None
         ).model_copy(update=changes)
 
     depth = most / max(1, len(own_L) - 1)
     findings = [
-        made("diff.shared", value, texts, ways, low=low, high=high, clusters=texts, p=p, detail=detail, note=words),
-        made("diff.shared_random", q95, len(result.random), f"{len(result.random)} random changes as large"),
-        made("diff.depth", depth, texts, "the block whose own change is largest", detail=layers, note=where),
-        made("diff.modules", len(result.matrices) / result.tensors, result.tensors, "counted, so there is no interval"),
+        finding("diff.shared", value, texts, ways, low=low, high=high, clusters=texts, p=p, detail=detail, note=words),
+        finding("diff.shared_random", q95, len(result.random), f"{len(result.random)} random changes as large"),
+        finding("diff.depth", depth, texts, "the block whose own change is largest", detail=layers, note=where),
+        finding("diff.modules", len(result.matrices) / result.tensors, result.tensors, "counted"),
     ]  # fmt: skip
     if matrix is not None and matrix.rank is not None:
         note = (
             f"{matrix.name} changed most, by {matrix.relative:.2%}, in {matrix.rank:.1f} directions; the first holds"
             f" {matrix.top or 0:.0%} of it, that of a random change of this shape {matrix.random_top or 0:.1%}."
         )
-        findings.append(made("diff.rank", matrix.rank, 1, "entropy of the squared singular values, exact", note=note))
+        findings.append(
+            finding("diff.rank", matrix.rank, 1, "entropy of the squared singular values, exact", note=note)
+        )
     return findings
 
 

@@ -36,7 +36,7 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.weights import write_tensors
 
 MATRICES, TOKENS, DIRECTIONS = "matrices.jsonl", "tokens.jsonl", "mean_difference.safetensors"
-_KL_DRAWS, _KEPT, _WORDS = 3, 200, 8
+_KL_DRAWS, _MOST, _WORDS = 3, 200, 8
 
 
 class MatrixRow(Record):
@@ -77,7 +77,7 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         policy = job.policy()
     except NotServed as refusal:
         return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
-    start = job.start() if stage.against is None else _named(stage.against, job)
+    start = job.start() if stage.against is None else _other_model(stage.against, job)
     same_shape(policy, start)
     texts = _texts(stage, job, policy)
     matrices = matrix_changes(policy, start)
@@ -86,16 +86,16 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         return Result(why, samples=[], findings=[untested(claim, job.model, why) for claim in stage.claims()])
     states = text_states(start, [text.ids for text in texts])
     changes = block_changes(policy, states)
-    own, moved = _divergences(policy, start, texts)
+    own, shifts = _divergences(policy, start, texts)
     random_changes, random_kl = _beside_random(policy, start, texts, states, {m.name: m.size for m in matrices})
-    kept = [text.kept_T for text in states]
-    own = [fmean(kl_T[kept_T].tolist()) for kl_T, kept_T in zip(own, kept, strict=True)]
-    beside = [fmean(fmean(draw[n][kept_T].tolist()) for draw in random_kl) for n, kept_T in enumerate(kept)]
-    samples = _samples(texts, own, beside, moved)
-    moved.sort(key=lambda token: -token.kl)
+    masks = [text.kept_T for text in states]
+    own = [fmean(kl_T[kept_T].tolist()) for kl_T, kept_T in zip(own, masks, strict=True)]
+    beside = [fmean(fmean(draw[n][kept_T].tolist()) for draw in random_kl) for n, kept_T in enumerate(masks)]
+    samples = _samples(texts, own, beside, shifts)
+    shifts.sort(key=lambda token: -token.kl)
     result = DiffResult(
-        changes, random_changes, matrices, sum(1 for _ in policy.model.named_parameters()), _by_token(moved),
-        _said(start, changes, [state.leaves_LTH for state in states]),
+        changes, random_changes, matrices, sum(1 for _ in policy.model.named_parameters()), _by_token(shifts),
+        _lens_words(start, changes, [state.leaves_LTH for state in states]),
     )  # fmt: skip
     directions = changes.mean_LNH.mean(1)
     write_tensors(
@@ -108,11 +108,11 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         f"{len(matrices)} tensors changed; KL {fmean(own):.3f} nats a token",
         samples,
         findings,
-        {MATRICES: rows, TOKENS: moved[:_KEPT]},
+        {MATRICES: rows, TOKENS: shifts[:_MOST]},
     )
 
 
-def _named(name: str, job: JobContext) -> LocalModel:
+def _other_model(name: str, job: JobContext) -> LocalModel:
     return load(job.data.source(name) if job.data.path(name).exists() else name, dtype="float32")
 
 
@@ -137,7 +137,7 @@ def _divergences(
 ) -> tuple[list[Tensor], list[MovedToken]]:
     """The KL at each token of each text, and the tokens with what came next before and after."""
     each: list[Tensor] = []
-    moved: list[MovedToken] = []
+    shifts: list[MovedToken] = []
     for text in texts:
         new_TV, old_TV = log_probabilities(policy, text.ids), log_probabilities(start, text.ids)
         kl_T = divergence(new_TV, old_TV)
@@ -146,8 +146,8 @@ def _divergences(
             token, before, after = (
                 policy.chat.decode([int(i)]) for i in (text.ids[place], old_TV[place].argmax(), new_TV[place].argmax())
             )
-            moved.append(MovedToken(item=text.item, place=place, token=token, before=before, after=after, kl=kl))
-    return each, moved
+            shifts.append(MovedToken(item=text.item, place=place, token=token, before=before, after=after, kl=kl))
+    return each, shifts
 
 
 def _beside_random(
@@ -167,10 +167,10 @@ def _beside_random(
 
 
 def _samples(
-    texts: Sequence[_Text], own: Sequence[float], beside: Sequence[float], moved: Sequence[MovedToken]
+    texts: Sequence[_Text], own: Sequence[float], beside: Sequence[float], shifts: Sequence[MovedToken]
 ) -> list[SampleResult]:
     most: dict[str, MovedToken] = {}
-    for token in moved:
+    for token in shifts:
         if token.item not in most or token.kl > most[token.item].kl:
             most[token.item] = token
     samples: list[SampleResult] = []
@@ -184,16 +184,16 @@ def _samples(
     return samples
 
 
-def _by_token(moved: Sequence[MovedToken]) -> list[tuple[str, float, int]]:
+def _by_token(shifts: Sequence[MovedToken]) -> list[tuple[str, float, int]]:
     """Tokens by the mean KL after them, with how often they stand there."""
     groups: dict[str, list[float]] = defaultdict(list)
-    for token in moved:
+    for token in shifts:
         groups[token.token].append(token.kl)
     return sorted(((token, fmean(own), len(own)) for token, own in groups.items()), key=lambda each: -each[1])[:_WORDS]
 
 
 @torch.inference_mode()
-def _said(start: LocalModel, changes: BlockChanges, leaves: Sequence[Tensor]) -> tuple[list[str], list[str]]:
+def _lens_words(start: LocalModel, changes: BlockChanges, leaves: Sequence[Tensor]) -> tuple[list[str], list[str]]:
     """By the logit lens: the tokens that the mean change of the block that changed most makes likelier, and less
     likely, where it is added to the mean state."""
     try:

@@ -45,9 +45,9 @@ def section(table: FindingTable) -> Section | None:
         notes = [level.note for claim in CLAIMS if (level := table.level(claim, stage)) and level.note]
         if notes:
             blocks.append(Text(text=f"{table.stage(stage)}: {' '.join(notes)}"))
-        said = table.level("diff.shared", stage)
-        if said is not None and said.detail.get("said more"):
-            more, less = said.detail["said more"], said.detail["said less"]
+        shared = table.level("diff.shared", stage)
+        if shared is not None and shared.detail.get("said more"):
+            more, less = shared.detail["said more"], shared.detail["said less"]
             words = f"By the logit lens the mean change says more of {more}, and less of {less}."
             blocks.append(Text(text=words))
     series = (

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alignwright.model.local_model import LocalModel
 
-SHOWN = 12
+SPECTRA = 12
 """Matrices whose spectra are looked at: those that changed most."""
 
 
@@ -53,7 +53,7 @@ def matrix_changes(policy: LocalModel, start: LocalModel) -> list[MatrixChange]:
             relative = size / max(float(before[name].float().norm()), 1e-12)
             changes.append((MatrixChange(name, size, relative), change))
             changes.sort(key=lambda pair: -pair[0].relative)
-            changes[SHOWN:] = [(each, torch.empty(0)) for each, _ in changes[SHOWN:]]
+            changes[SPECTRA:] = [(each, torch.empty(0)) for each, _ in changes[SPECTRA:]]
     return [_spectrum(each, change) for each, change in changes]
 
 

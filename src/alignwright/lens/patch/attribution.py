@@ -30,7 +30,7 @@ Key = Place | tuple[int, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class PatchAttribution:
     """Of each pair, by its place: the difference in the clean run and in the corrupt one, what each component would
     do, and what the stream would at each block and token, [blocks, T]."""
 
@@ -40,16 +40,16 @@ class Attribution:
     stream: dict[int, Tensor]
 
 
-def attribute(policy: LocalModel, parts: ComponentMap, batches: Sequence[PairBatch]) -> Attribution:
+def attribute(policy: LocalModel, parts: ComponentMap, batches: Sequence[PairBatch]) -> PatchAttribution:
     """Of all pairs, in two forward and backward passes over each batch."""
-    result = Attribution({}, {}, {component: {} for component in parts.all}, {})
+    result = PatchAttribution({}, {}, {component: {} for component in parts.all}, {})
     with merged(policy), torch.inference_mode(False), torch.enable_grad():
         for batch in batches:
             _batch(policy, parts, batch, result)
     return result
 
 
-def _batch(policy: LocalModel, parts: ComponentMap, batch: PairBatch, result: Attribution) -> None:
+def _batch(policy: LocalModel, parts: ComponentMap, batch: PairBatch, result: PatchAttribution) -> None:
     clean_B, clean, clean_gradients = _run(policy, parts, batch, batch.clean_BT)
     corrupt_B, corrupt, corrupt_gradients = _run(policy, parts, batch, batch.corrupt_BT)
     inside_BT = torch.arange(batch.width, device=batch.last_B.device) <= batch.last_B[:, None]

@@ -164,9 +164,9 @@ def random_sets(
     for _ in range(20 * count if len(others) >= len(chosen) > 0 else 0):
         order = [others[i] for i in torch.randperm(len(others), generator=generator).tolist()]
         own: list[Component] = []
-        for wanted in chosen:
-            left = [each for each in order if each not in own]
-            own.append(next((each for each in left if each.part == wanted.part), left[0]))
+        for model_part in chosen:
+            rest = [each for each in order if each not in own]
+            own.append(next((each for each in rest if each.part == model_part.part), rest[0]))
         sets[tuple(sorted(own, key=lambda each: (each.layer, each.part, each.head or 0)))] = None
         if len(sets) == count:
             break

@@ -68,7 +68,7 @@ class ExactPatching:
         """What these bring back when they are put from the clean run into the corrupt one: [B], in logits."""
         return self._run(self.batch.corrupt_BT, putting(self.parts, components, self._clean)) - self.corrupt_B
 
-    def lost(self, components: Iterable[Component]) -> Tensor:
+    def loss(self, components: Iterable[Component]) -> Tensor:
         """What is lost when these are put from the corrupt run into the clean one: [B], in logits."""
         return self.clean_B - self._run(self.batch.clean_BT, putting(self.parts, components, self._corrupt))
 
@@ -100,11 +100,11 @@ class ExactPatching:
         layout, places = self.parts.layout, [receiver.place]
         where = "mlp_out" if sender.part == "mlp" else "attn_out"
         site = Site(sender.layer, where)
-        plain = capture(layout, self.batch.corrupt_BT, [site])[site]
+        plain_BTH = capture(layout, self.batch.corrupt_BT, [site])[site]
         with attached(putting(self.parts, [sender], self._clean)):
-            changed = capture(layout, self.batch.corrupt_BT, [site])[site]
+            patched_BTH = capture(layout, self.batch.corrupt_BT, [site])[site]
         states_at: dict[Place, Tensor] = {}
-        hooks = [self._entering(receiver, changed - plain), *reading(self.parts, places, states_at)]
+        hooks = [self._entering(receiver, patched_BTH - plain_BTH), *reading(self.parts, places, states_at)]
         self._run(self.batch.corrupt_BT, hooks)
         return self._run(self.batch.corrupt_BT, putting(self.parts, [receiver], states_at)) - self.corrupt_B
 
@@ -132,9 +132,9 @@ class ExactPatching:
         layout, ids_BT = self.parts.layout, self.batch.corrupt_BT[:1]
         module, _ = layout.module(Site(layer, "attn_out"))
         site = Site(layer, "mlp_out")
-        plain = capture(layout, ids_BT, [site])[site]
+        plain_BTH = capture(layout, ids_BT, [site])[site]
         with attached([(module, "post", lambda _m, _a, output: changed_output(output, lambda x: x + 1.0))]):
-            return not torch.equal(capture(layout, ids_BT, [site])[site], plain)
+            return not torch.equal(capture(layout, ids_BT, [site])[site], plain_BTH)
 
 
 def of_all(

@@ -28,7 +28,7 @@ def verdict(result: PatchResult, clusters: Mapping[int, str]) -> str:
     if gap.interval.low is None or gap.interval.low <= 0:
         low, high = (f"{limit:.2f}" if limit is not None else "-" for limit in (gap.interval.low, gap.interval.high))
         return f"the model does not tell the prompts apart (gap {gap.value:.2f} logits [{low}, {high}])"
-    if not result.found:
+    if not result.carriers:
         return "no head or MLP brings anything back"
     if not result.random_recovered:
         return "too few other components are left to compare with; ask for fewer by 'top'"
@@ -48,17 +48,17 @@ def findings_of(
 ) -> list[Finding]:
     """The findings of all claims but those that are means of samples."""
     why, gap = verdict(result, clusters), result.gap
-    told = {claim.name.rpartition(".")[2]: claim for claim in claims_of(stage.task)}
-    names = ", ".join(each.name for each in result.found)
+    claims = {claim.name.rpartition(".")[2]: claim for claim in claims_of(stage.task)}
+    names = ", ".join(each.name for each in result.carriers)
     common: Detail = {"no_signal": why} if why else {}
-    if sum(gap.values()) <= 0 or not result.found:
-        return [untested(claim, model, why) for part, claim in told.items() if part not in ("gap", "told")]
-    tried = f"on {len(result.tried_on)} pairs that did not choose them"
+    if sum(gap.values()) <= 0 or not result.carriers:
+        return [untested(claim, model, why) for part, claim in claims.items() if part not in ("gap", "told")]
+    on_trial = f"on {len(result.tried_on)} pairs that did not choose them"
     against = f"mean of {len(result.random_recovered)} sets of as many other components"
     findings: list[Finding] = []
 
     def add(part: str, estimate: Estimate, way: str, detail: Detail | None = None, note: str = "") -> None:
-        claim, limits = told[part], estimate.interval
+        claim, limits = claims[part], estimate.interval
         findings.append(
             Finding(
                 claim=claim.name, stage=model, axis="inside", value=estimate.value, low=limits.low, high=limits.high,
@@ -69,11 +69,11 @@ def findings_of(
 
     for part, effects, others, way in (
         ("recovered", result.recovered, result.random_recovered, "put from the clean run into the corrupt one"),
-        ("lost", result.lost, result.random_lost, "put from the corrupt run into the clean one"),
+        ("lost", result.loss, result.random_loss, "put from the corrupt run into the clean one"),
     ):
         level = part_of(effects, gap, clusters)
         detail = common | {"components": names} | (_paths(result, gap) if part == "recovered" else {})
-        add(part, level, f"{names} {way}, {tried}", detail, _sentence(part, level, effects, others, gap, names, why))
+        add(part, level, f"{names} {way}, {on_trial}", detail, _sentence(part, level, effects, others, gap, names, why))
         if others:
             add(f"{part}_random", part_of(_mean(others), gap, clusters), against)
             add(f"{part}_beyond", part_of(_beyond(effects, others), gap, clusters), f"less the {against}", common)

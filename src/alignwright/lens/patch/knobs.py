@@ -11,7 +11,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved, rows_under
-from alignwright.files.contrast_pairs import ContrastPair
+from alignwright.files.contrast_pairs import PromptPair
 from alignwright.files.data_file import Paths
 from alignwright.lens.patch import section
 
@@ -26,7 +26,7 @@ def claims_of(task: str) -> tuple[Claim, ...]:
         name=f"patch.{task}.gap", title=f"{task}: how far the answer is told from the wrong one by what differs",
         axis="inside", better=None, unit="logits", low=None, high=None,
     )  # fmt: skip
-    told = Claim(
+    own_answers = Claim(
         name=f"patch.{task}.told", title=f"{task}: pairs of which each prompt draws its own answer", axis="inside",
         better=None,
     )  # fmt: skip
@@ -34,15 +34,15 @@ def claims_of(task: str) -> tuple[Claim, ...]:
         name=f"patch.{task}.recovered", title=f"{task}: part of the gap that the components bring back",
         axis="inside", better=None, unit="part of the gap", low=None, high=None, paired=False,
     )  # fmt: skip
-    reported = {"promisable": False}
+    unpromised = {"promisable": False}
     return (
         gap,
-        told,
+        own_answers,
         share,
-        share.but(name=f"patch.{task}.recovered_random", title=f"{task}: that random ones bring back", **reported),
+        share.but(name=f"patch.{task}.recovered_random", title=f"{task}: that random ones bring back", **unpromised),
         share.but(name=f"patch.{task}.recovered_beyond", title=f"{task}: brought back beyond random ones"),
         share.but(name=f"patch.{task}.lost", title=f"{task}: part of the gap that is lost without the components"),
-        share.but(name=f"patch.{task}.lost_random", title=f"{task}: lost without random ones", **reported),
+        share.but(name=f"patch.{task}.lost_random", title=f"{task}: lost without random ones", **unpromised),
         share.but(name=f"patch.{task}.lost_beyond", title=f"{task}: lost beyond random ones"),
         share.but(
             name=f"patch.{task}.depth", title=f"{task}: depth at which the last token holds half of the gap",
@@ -50,7 +50,7 @@ def claims_of(task: str) -> tuple[Claim, ...]:
         ),
         share.but(
             name=f"patch.{task}.agreement", title=f"{task}: rank correlation of attribution with exact patching",
-            unit="correlation", low=-1.0, high=1.0, **reported,
+            unit="correlation", low=-1.0, high=1.0, **unpromised,
         ),
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ class PatchStage(Stage):
     task: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$", max_length=40, description="what the pairs are of, in claims: patch.TASK.gap"
     )
-    pairs: Annotated[Paths, Reads(ContrastPair)] = Field(
+    pairs: Annotated[Paths, Reads(PromptPair)] = Field(
         min_length=1,
         description="a clean prompt, a corrupt one of as many tokens, the answer after the one and the wrong one",
     )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from alignwright.core.records import Conversation
-from alignwright.files.contrast_pairs import ContrastPair
+from alignwright.files.contrast_pairs import PromptPair
 from alignwright.model.activations.layout import Layout
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.packing import plan_batches
@@ -57,7 +57,7 @@ class PairBatch:
         return self.clean_BT.shape[1]
 
 
-def token_pair(policy: LoadedModel, place: int, pair: ContrastPair, chat: bool) -> TokenPair | str:
+def token_pair(policy: LoadedModel, place: int, pair: PromptPair, chat: bool) -> TokenPair | str:
     """The pair in the model's tokens, or why it is none."""
     (clean, after_clean), (corrupt, after_corrupt) = (
         _continued(policy, text, (pair.answer, pair.wrong), chat) for text in (pair.clean, pair.corrupt)
@@ -88,7 +88,7 @@ def batches(policy: LoadedModel, pairs: Sequence[TokenPair]) -> list[PairBatch]:
     """Pairs of like length together. Raises ValueError for prompts longer than the model reads."""
     policy.check_lengths([len(pair.clean) for pair in pairs])
     plans = plan_batches([TokenRow(pair.clean, ()) for pair in pairs], policy.token_budget, shuffle_seed=None)
-    made: list[PairBatch] = []
+    results: list[PairBatch] = []
     for plan in plans:
         own = [pairs[i] for i in plan]
         width = max(len(pair.clean) for pair in own)
@@ -101,14 +101,14 @@ def batches(policy: LoadedModel, pairs: Sequence[TokenPair]) -> list[PairBatch]:
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, device=policy.device)
 
-        made.append(
+        results.append(
             PairBatch(
                 places=tuple(pair.place for pair in own), clean_BT=rows("clean"), corrupt_BT=rows("corrupt"),
                 last_B=numbers([len(pair.clean) - 1 for pair in own]),
                 answer_B=numbers([pair.answer for pair in own]), wrong_B=numbers([pair.wrong for pair in own]),
             )
         )  # fmt: skip
-    return made
+    return results
 
 
 def differences(layout: Layout, head: Any, batch: PairBatch, ids_BT: Tensor) -> Tensor:

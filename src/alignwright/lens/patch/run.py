@@ -7,7 +7,7 @@ from statistics import fmean
 
 from alignwright.core.records import Conversation, Message, Record, SampleResult, Status
 from alignwright.core.stage import resolved
-from alignwright.files.contrast_pairs import ContrastPair
+from alignwright.files.contrast_pairs import PromptPair
 from alignwright.job.context import JobContext
 from alignwright.job.data import part_name, subsample_evenly
 from alignwright.job.job import Result, count_statuses
@@ -27,7 +27,7 @@ class ComponentRow(Record):
     component: str
     attribution: float
     exact: float | None
-    chosen: bool
+    carrier: bool
 
 
 class TokenAttribution(Record):
@@ -44,13 +44,11 @@ def measure_patch(stage: PatchStage, job: JobContext) -> Result:
         policy = job.policy()
     except NotServed as refusal:
         return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
-    rows = [
-        (row, row.topic or part_name(name)) for name in stage.pairs for row in job.data.read(name, ContrastPair).rows
-    ]
+    rows = [(row, row.topic or part_name(name)) for name in stage.pairs for row in job.data.read(name, PromptPair).rows]
     rows = subsample_evenly(rows, resolved(stage.limit))
-    fitted = [token_pair(policy, place, row, stage.chat) for place, (row, _) in enumerate(rows)]
-    pairs = [each for each in fitted if isinstance(each, TokenPair)]
-    unfit = {place: each for place, each in enumerate(fitted) if isinstance(each, str)}
+    fits = [token_pair(policy, place, row, stage.chat) for place, (row, _) in enumerate(rows)]
+    pairs = [each for each in fits if isinstance(each, TokenPair)]
+    unfit = {place: each for place, each in enumerate(fits) if isinstance(each, str)}
     if len(pairs) < LEAST:
         why = next(iter(unfit.values()), "there are no more")
         raise ValueError(
@@ -73,7 +71,7 @@ def measure_patch(stage: PatchStage, job: JobContext) -> Result:
             for pair in pairs
         ],
     }  # fmt: skip
-    names = ", ".join(each.name for each in result.found) or "nothing"
+    names = ", ".join(each.name for each in result.carriers) or "nothing"
     return Result(f"{stage.task}: {names}; {count_statuses(samples)}", samples, findings, records)
 
 
@@ -82,7 +80,7 @@ def _components(result: PatchResult) -> list[ComponentRow]:
         ComponentRow(
             component=component.name, attribution=fmean(values.values()),
             exact=fmean(result.exact[component].values()) if component in result.exact else None,
-            chosen=component in result.found,
+            carrier=component in result.carriers,
         )
         for component, values in result.attribution.components.items()
     ]  # fmt: skip
@@ -90,7 +88,7 @@ def _components(result: PatchResult) -> list[ComponentRow]:
 
 
 def _samples(
-    stage: PatchStage, rows: Sequence[tuple[ContrastPair, str]], clusters: dict[int, str], result: PatchResult,
+    stage: PatchStage, rows: Sequence[tuple[PromptPair, str]], clusters: dict[int, str], result: PatchResult,
     unfit: dict[int, str],
 ) -> list[SampleResult]:  # fmt: skip
     """Of each pair its gap, and whether each prompt draws its own answer."""
@@ -104,10 +102,10 @@ def _samples(
                 samples.append(SampleResult(claim=claim, status="unscored", reason=unfit[place], **common))
             continue
         clean, corrupt = result.attribution.clean[place], result.attribution.corrupt[place]
-        told = clean > 0 > corrupt
+        apart = clean > 0 > corrupt
         logits = f"{clean:+.2f} logits after the clean prompt, {corrupt:+.2f} after the corrupt one"
         why = f"{row.answer!r} less {row.wrong!r}: {logits}"
-        for part, value, passes in (("gap", clean - corrupt, clean > corrupt), ("told", float(told), told)):
+        for part, value, passes in (("gap", clean - corrupt, clean > corrupt), ("told", float(apart), apart)):
             status: Status = "pass" if passes else "fail"
             samples.append(
                 SampleResult(claim=f"patch.{stage.task}.{part}", status=status, value=value, reason=why, **common)
