@@ -7,8 +7,8 @@ clean prompt less that after the corrupt one. Then, in this order:
 1. **Where it travels**: the stream of each block is put from the clean run into the corrupt one, at the tokens that
    differ, at those after them, and at the last one. Exact.
 2. **What carries it**: attribution ranks every head and MLP on one half of the topics, exact patching there decides
-   among the first `2 x top` and every MLP, and the `top` of these are tried on the **other half**: together they bring back so much
-   of the gap, and so much is lost without them.
+   among the first `2 x top` and every MLP, and the `top` of these are tried on the **other half**: together they bring
+   back so much of the gap, and so much is lost without them.
 3. **Paths** between the components found, exact, on the half that was tried.
 4. **How far attribution is to be believed**: rank correlation and ratio with exact patching, of the components that it
    ranks first and of as many drawn from the rest, on the half that was tried.
