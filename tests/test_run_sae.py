@@ -3,6 +3,7 @@ tokens stay text, and a dictionary on disk."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def test_its_latents_can_be_read_and_stay_text(folder: Path) -> None:
     assert all(len(feature.promotes) == len(feature.suppresses) == 8 for feature in features)
     assert all(1 <= len({example.row for example in f.examples}) == len(f.examples) for f in features)
     assert all(f.examples[0].value == pytest.approx(f.largest) for f in features)
+    rows = [json.loads(line) for line in gzip.decompress((job / "neuronpedia.jsonl.gz").read_bytes()).splitlines()]
+    assert [int(row["index"]) for row in rows] == [feature.latent for feature in features]
+    for row, feature in zip(rows, features, strict=True):
+        assert (row["layer"], row["hookName"], len(row["vector"])) == ("0-alignwright", "blocks.0.hook_resid_post", 32)
+        assert [shown["maxValue"] for shown in row["activations"]] == pytest.approx([e.value for e in feature.examples])
+        for shown, example in zip(row["activations"], feature.examples, strict=True):
+            assert len(shown["tokens"]) == len(shown["values"])
+            assert shown["maxValueTokenIndex"] == example.position
+            assert shown["tokens"][example.position] == example.token
     section = next(
         s for s in map(Section.model_validate_json, read_lines(folder / "sections.jsonl")) if s.name == "sae"
     )

@@ -142,15 +142,6 @@ def weighted_sum(row_A: Tensor, weight_A: Tensor, starts_G: Tensor, rows_RH: Ten
     return F.embedding_bag(row_A, rows_RH, starts_G, mode="sum", per_sample_weights=weight_A.to(rows_RH.dtype))
 
 
-def dot_products(row_A: Tensor, starts_G: Tensor, rows_RH: Tensor, groups_GH: Tensor) -> Tensor:
-    """Of each entry of the list its row's product with its group's vector: the derivative of `weighted_sum` by the
-    weights, which never lays out A rows."""
-    with torch.enable_grad():
-        weight_A = torch.zeros(len(row_A), dtype=rows_RH.dtype, device=rows_RH.device, requires_grad=True)
-        total_GH = weighted_sum(row_A, weight_A, starts_G, rows_RH.detach())
-        return torch.autograd.grad(total_GH, weight_A, groups_GH)[0]
-
-
 def by_token(active: Active) -> Iterator[tuple[Tensor, Tensor]]:
     """Token by token, its latents and their values."""
     counts = torch.bincount(active.token_A, minlength=active.tokens).tolist()

@@ -82,10 +82,10 @@ def latents_on(dictionary: Autoencoder, store: ActivationStore, site: Site) -> F
 
 
 def features(
-    policy: LocalModel, dictionary: Autoencoder, cloud: Moments, what: Firings, rows: Sequence[Sequence[int]]
+    policy: LocalModel, dictionary: Autoencoder, cloud: Moments, firings: Firings, rows: Sequence[Sequence[int]]
 ) -> list[Latent]:
     """Of each latent that was on, those first that carry most of the activations."""
-    active = what.active
+    active = firings.active
     count_F = torch.bincount(active.latent_A, minlength=dictionary.latents)
     square_F = torch.zeros(dictionary.latents, dtype=torch.float64)
     square_F.index_add_(0, active.latent_A, active.value_A.double().square())
@@ -93,14 +93,14 @@ def features(
     order = square_F.argsort(descending=True, stable=True)
     order = order[count_F[order] > 0]
     words = _effects(policy, dictionary, cloud, order, largest_F)
-    places = _top_places(what, dictionary.latents)
+    places = _top_places(firings, dictionary.latents)
     total = float(square_F.sum())
     return [
         Latent(
             latent=latent, tokens=int(count_F[latent]), rate=float(count_F[latent]) / active.tokens,
             largest=float(largest_F[latent]), variance=float(square_F[latent]) / total,
             promotes=promotes, suppresses=suppresses,
-            examples=tuple(_example(policy, what, place, rows) for place in places.get(latent, ())),
+            examples=tuple(_example(policy, firings, place, rows) for place in places.get(latent, ())),
         )
         for latent, (promotes, suppresses) in zip(order.tolist(), words, strict=True)
     ]  # fmt: skip
@@ -136,13 +136,13 @@ def _words(policy: LocalModel, ids: Tensor, values: Tensor) -> Words:
     )
 
 
-def _top_places(what: Firings, latents: int) -> dict[int, list[int]]:
+def _top_places(firings: Firings, latents: int) -> dict[int, list[int]]:
     """Of each latent, where in the list its largest values are, one of a row."""
-    order = what.active.value_A.argsort(descending=True, stable=True)
-    order = order[what.active.latent_A[order].argsort(stable=True)]
+    order = firings.active.value_A.argsort(descending=True, stable=True)
+    order = order[firings.active.latent_A[order].argsort(stable=True)]
     places: dict[int, list[int]] = {latent: [] for latent in range(latents)}
     rows: dict[int, set[int]] = {latent: set() for latent in range(latents)}
-    columns = (order.tolist(), what.active.latent_A[order].tolist(), what.row_A[order].tolist())
+    columns = (order.tolist(), firings.active.latent_A[order].tolist(), firings.row_A[order].tolist())
     for place, latent, row in zip(*columns, strict=True):
         if len(places[latent]) < EXAMPLES and row not in rows[latent]:
             places[latent].append(place)
@@ -150,11 +150,11 @@ def _top_places(what: Firings, latents: int) -> dict[int, list[int]]:
     return places
 
 
-def _example(policy: LocalModel, what: Firings, place: int, rows: Sequence[Sequence[int]]) -> TopExample:
-    row, position = int(what.row_A[place]), int(what.position_A[place])
+def _example(policy: LocalModel, firings: Firings, place: int, rows: Sequence[Sequence[int]]) -> TopExample:
+    row, position = int(firings.row_A[place]), int(firings.position_A[place])
     ids, decode = rows[row], policy.chat.decode
     return TopExample(
-        row=row, position=position, value=float(what.active.value_A[place]),
+        row=row, position=position, value=float(firings.active.value_A[place]),
         before=decode(ids[max(0, position - AROUND) : position]), token=decode([ids[position]]),
         after=decode(ids[position + 1 : position + 1 + AROUND]),
     )  # fmt: skip

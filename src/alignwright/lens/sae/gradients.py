@@ -24,7 +24,6 @@ from torch import Tensor
 from alignwright.lens.sae.autoencoder import (
     Active,
     Architecture,
-    dot_products,
     keep_above,
     keep_batch_top,
     keep_top,
@@ -75,17 +74,23 @@ def gradients(
     """`dead_D`: the latents that are to be revived. `coarse`: the encoder's product is taken in bfloat16."""
     # 1. The one dense product, and the few latents that the rule keeps.
     centred_NH = states_NH - weights.centre_H
-    pre_NF = _pre(weights, centred_NH, coarse=coarse)
+    coarse_type = torch.bfloat16 if coarse else states_NH.dtype
+    pre_NF = torch.addmm(
+        weights.bias_F.to(coarse_type), centred_NH.to(coarse_type), weights.encoder_FH.to(coarse_type).T
+    )
     active, near_A = _kept(weights, pre_NF, architecture, k)
     token_starts_N = active.starts_N
     # 2. What they add up to, and what is left of the activation.
-    made_NH = weighted_sum(active.latent_A, active.value_A, token_starts_N, weights.decoder_FH).add_(weights.centre_H)
-    rest_NH = states_NH - made_NH
+    value_A = active.value_A.requires_grad_()
+    with torch.enable_grad():
+        made_NH = weighted_sum(active.latent_A, value_A, token_starts_N, weights.decoder_FH.detach())
+    rest_NH = states_NH - made_NH.detach() - weights.centre_H
     loss = float(rest_NH.square().sum() / len(states_NH))
     slope_NH = rest_NH * (-2 / len(states_NH))
     # 3. Back to the kept values, and from these to the rows of both matrices: sums over the list, sorted by latent.
-    slope_A = dot_products(active.latent_A, token_starts_N, weights.decoder_FH, slope_NH)
-    on_A = active.value_A > 0
+    (slope_A,) = torch.autograd.grad(made_NH, value_A, slope_NH)  # never lays out a row for each entry of the list
+    value_A = value_A.detach()
+    on_A = value_A > 0
     back_A = slope_A * on_A
     order = active.latent_A.argsort(stable=True)
     latent_starts_F = starts(active.latent_A, len(weights.bias_F))
@@ -94,7 +99,7 @@ def gradients(
     slopes = {
         "encoder_FH": weighted_sum(token_A, back_A[order], latent_starts_F, centred_NH),
         "bias_F": bias_F,
-        "decoder_FH": weighted_sum(token_A, active.value_A[order], latent_starts_F, slope_NH),
+        "decoder_FH": weighted_sum(token_A, value_A[order], latent_starts_F, slope_NH),
         "centre_H": slope_NH.sum(0) - bias_F @ weights.encoder_FH,
     }
     if weights.log_threshold_F is not None and near_A is not None:
@@ -103,15 +108,8 @@ def gradients(
     aux = 0.0
     if dead_D is not None and len(dead_D):
         aux = _revive(weights, centred_NH, pre_NF, rest_NH, dead_D, slopes)
-    kept = Active(active.token_A[on_A], active.latent_A[on_A], active.value_A[on_A], active.tokens)
+    kept = Active(active.token_A[on_A], active.latent_A[on_A], value_A[on_A], active.tokens)
     return Batch(loss, aux, slopes, kept)
-
-
-def _pre(weights: Weights, centred_NH: Tensor, *, coarse: bool) -> Tensor:
-    if not coarse:
-        return torch.addmm(weights.bias_F, centred_NH, weights.encoder_FH.T)
-    encoder_FH, bias_F = weights.encoder_FH.bfloat16(), weights.bias_F.bfloat16()
-    return torch.addmm(bias_F, centred_NH.bfloat16(), encoder_FH.T)
 
 
 def _kept(weights: Weights, pre_NF: Tensor, architecture: Architecture, k: int) -> tuple[Active, Tensor | None]:
@@ -143,15 +141,16 @@ def _threshold(
 def _revive(
     weights: Weights, centred_NH: Tensor, pre_NF: Tensor, rest_NH: Tensor, dead_D: Tensor, slopes: dict[str, Tensor]
 ) -> float:
-    """The dead latents' own loss; its gradients are added. What the others left counts as given."""
-    value_ND = pre_NF[:, dead_D].to(weights.bias_F).relu()
-    decoder_DH, encoder_DH = weights.decoder_FH[dead_D], weights.encoder_FH[dead_D]
-    missed_NH = value_ND @ decoder_DH - rest_NH
-    slope_NH = missed_NH * (2 * AUX / len(centred_NH))
+    """The dead latents' own loss, its products in the dtype of `pre_NF`; its gradients are added. What the others left
+    counts as given."""
+    value_ND = pre_NF[:, dead_D].relu()
+    decoder_DH, encoder_DH = weights.decoder_FH[dead_D].to(pre_NF), weights.encoder_FH[dead_D]
+    missed_NH = (value_ND @ decoder_DH).to(rest_NH) - rest_NH
+    slope_NH = (missed_NH * (2 * AUX / len(centred_NH))).to(pre_NF)
     back_ND = (slope_NH @ decoder_DH.T) * (value_ND > 0)
-    bias_D = back_ND.sum(0)
-    slopes["decoder_FH"].index_add_(0, dead_D, value_ND.T @ slope_NH)
-    slopes["encoder_FH"].index_add_(0, dead_D, back_ND.T @ centred_NH)
+    bias_D = back_ND.to(rest_NH).sum(0)
+    slopes["decoder_FH"].index_add_(0, dead_D, (value_ND.T @ slope_NH).to(rest_NH))
+    slopes["encoder_FH"].index_add_(0, dead_D, (back_ND.T @ centred_NH.to(pre_NF)).to(rest_NH))
     slopes["bias_F"].index_add_(0, dead_D, bias_D)
     slopes["centre_H"] -= bias_D @ encoder_DH
     return AUX * float(missed_NH.square().sum()) / len(centred_NH)

@@ -33,6 +33,7 @@ from alignwright.lens.sae.evaluate import (
 from alignwright.lens.sae.features import Latent, features, latents_on
 from alignwright.lens.sae.file_format import save_autoencoder
 from alignwright.lens.sae.knobs import CLAIMS, SaeStage
+from alignwright.lens.sae.neuronpedia import write_neuronpedia
 from alignwright.lens.sae.train import Recipe, train
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site, resolve_layer
@@ -41,7 +42,7 @@ from alignwright.model.training_dtype import training_dtype
 from alignwright.stats.intervals import Estimate, wilson
 
 T = TypeVar("T")
-FOLDER, FEATURES = "sae", "features.jsonl"
+FOLDER, FEATURES, NEURONPEDIA = "sae", "features.jsonl", "neuronpedia.jsonl.gz"
 STEPS = 800
 """Steps of training at least; more where there are so many tokens."""
 _SPLICED, _SHOWN = 16, 8
@@ -64,9 +65,10 @@ def measure_sae(stage: SaeStage, job: JobContext) -> Result:
     )
     dictionary = own.autoencoder()
     twin = train(recipe, gaussian_batches(cloud), folder=job.at_work / "twin", progress=job.bar).autoencoder()
-    what = latents_on(dictionary, trial, site)
-    latents = features(policy, dictionary, cloud, what, rows.trial)
+    firings = latents_on(dictionary, trial, site)
+    latents = features(policy, dictionary, cloud, firings, rows.trial)
     save_autoencoder(dictionary, policy, site, job.folder / FOLDER, stage.architecture)
+    write_neuronpedia(job.folder / NEURONPEDIA, policy, dictionary, site, latents, firings, rows.trial)
     measured = errors(trial_rows(trial, site), of_dictionary(dictionary), cloud.mean_H)
     findings = _explained(job.model, measured, dictionary, twin, trial, site, cloud, rows)
     spliced = _spread([place for place, row in enumerate(rows.trial) if len(row) > 1], _SPLICED)
