@@ -80,6 +80,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "gate": {"cases": "watch.jsonl", "control": "held.jsonl", "goals": "labelled_texts.jsonl", "layer": 1},
     "awareness": {"requests": "refusal.jsonl", "layer": 1},
     "inside_deception": {"data": "statements.jsonl", "layer": 1},
+    "crosscoder": {"text": "plain.jsonl", "latents": 8, "k": 2},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -185,6 +186,7 @@ SPECIAL: dict[str, list[Any]] = {
     "dressings": ["dressings.yaml"],
     "honest": ["Be honest."],
     "lying": ["Lie!"],
+    "crosscoder.layer": [0, 0.5],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -467,7 +469,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             }
         case ("probe" | "inside_deception", "data"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
-        case ("sae", "conversations"):
+        case ("sae" | "crosscoder", "conversations"):
             return {"messages": [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"{i}."}]}
         case ("transcripts", _):
             turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]

@@ -1,1 +1,1 @@
-"""What does the model hold inside: probes for concepts, the logit lens, steering, sparse autoencoders?"""
+"""What does the model hold inside: probes for concepts, the logit lens, steering, sparse autoencoders, crosscoders?"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alignwright.lens.awareness.knobs import AwarenessStage
+from alignwright.lens.crosscoder.knobs import CrosscoderStage
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.gate.knobs import GateStage
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
@@ -22,4 +23,5 @@ AnyLens = (
     | InsideDeceptionStage
     | AwarenessStage
     | GateStage
+    | CrosscoderStage
 )

@@ -8,6 +8,8 @@ from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.lens.awareness.knobs import AwarenessStage
 from alignwright.lens.awareness.run import measure_awareness
+from alignwright.lens.crosscoder.knobs import CrosscoderStage
+from alignwright.lens.crosscoder.run import measure_crosscoder
 from alignwright.lens.diff.knobs import DiffStage
 from alignwright.lens.diff.run import measure_diff
 from alignwright.lens.gate.knobs import GateStage
@@ -48,5 +50,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_awareness(stage, job)
         case GateStage():
             return measure_gate(stage, job)
+        case CrosscoderStage():
+            return measure_crosscoder(stage, job)
         case _ as never:
             assert_never(never)

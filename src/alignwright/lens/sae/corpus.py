@@ -1,7 +1,8 @@
 """Which rows of tokens is a dictionary trained on, and which are kept back to try it on?
 
-Texts and whole conversations, each once, cut into rows of at most 128 tokens that begin with the token that starts a
-document. Every fifth text is held out, whole: no row of a text that was trained on is among what is reported.
+Texts and whole conversations, cut into rows of at most 128 tokens that begin with the token that starts a document.
+Every fifth text is held out, whole, and with it what shares its prompt: no row of a text that was trained on is
+among what is reported.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ class Corpus:
     trial_texts: list[int]
 
 
-def corpus(policy: LoadedModel, texts: Sequence[str | Conversation], tokens: int) -> Corpus:
-    """At most so many tokens, from texts at even distances. Raises ValueError for fewer texts than `LEAST`."""
+Text = tuple[str | Conversation, ...]
+"""What is held out together: a text, a conversation, or both replies to one prompt."""
+
+
+def corpus(policy: LoadedModel, texts: Sequence[Text], tokens: int) -> Corpus:
+    """At most so many tokens, from texts at even distances, each once. Raises ValueError for fewer than `LEAST`."""
     texts = list(dict.fromkeys(texts))
     if len(texts) < LEAST:
         raise ValueError(f"{len(texts)} different texts: a dictionary needs at least {LEAST}, a fifth of them held out")
-    rows = [list(_rows(policy, text)) for text in texts]
+    rows = [[row for part in text for row in _rows(policy, part)] for text in texts]
     total = sum(len(row) for of_text in rows for row in of_text)
     count = min(len(rows), max(LEAST, round(len(rows) * tokens / max(1, total))))
     rows = [rows[place * len(rows) // count] for place in range(count)]

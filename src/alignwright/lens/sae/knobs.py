@@ -35,17 +35,15 @@ CLAIMS = (
 )
 
 
-class SaeStage(Stage):
-    """Which features do a block's activations fall into: a sparse dictionary is trained on them, and held against the
-    same of Gaussian activations that have none?"""
+class TextsStage(Stage):
+    """What is asked of whatever is made of the activations of texts at one block."""
 
-    by: Literal["sae"]
     text: Annotated[Paths, Reads(TextItem)] = Field(default=(), description="plain texts whose activations are read")
     conversations: Annotated[Paths, Reads("conversations")] = Field(
         default=(), description="whole conversations whose activations are read"
     )
-    architecture: Literal["topk", "batch_topk", "jumprelu"] = Field(
-        default="topk", description="which latents a token keeps"
+    pairs: Annotated[Paths, Reads("pairs")] = Field(
+        default=(), description="pairs, each reply of which is read after its prompt"
     )
     layer: Layer = Field(
         default=0.5, description="the block whose output is taken apart, from 0, or a part of the depth"
@@ -59,23 +57,16 @@ class SaeStage(Stage):
     )
 
     @model_validator(mode="after")
-    def _some_text(self) -> SaeStage:
-        if not (self.text or self.conversations):
-            raise ValueError("a dictionary is made of texts: give files under 'text' or 'conversations'")
+    def _some_text(self) -> TextsStage:
+        if not (self.text or self.conversations or self.pairs):
+            raise ValueError("a dictionary is made of texts: give files under 'text', 'conversations' or 'pairs'")
         if self.latents is not None and self.k > self.latents:
             raise ValueError(f"k is {self.k}, and there are {self.latents} latents: it is at most as many")
         return self
 
-    @classmethod
-    def section(cls, table: FindingTable) -> Section | None:
-        return section.section(table)
-
     @property
     def converses(self) -> bool:
-        return bool(self.conversations)
-
-    def claims(self) -> tuple[Claim, ...]:
-        return CLAIMS
+        return bool(self.conversations or self.pairs)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer texts than can be fitted to and held out."""
@@ -84,6 +75,27 @@ class SaeStage(Stage):
             first = str(files[0].knob[0])
             yield (first,), f"{count} different texts: a dictionary needs at least {LEAST}, a fifth of them held out"
 
+    def texts_read(self, sizes: Sizes) -> float:
+        """The tokens of the texts."""
+        tokens = sum(sizes.files(self, knob).tokens for knob in ("text", "conversations", "pairs"))
+        return min(tokens, resolved(self.tokens))
+
+
+class SaeStage(TextsStage):
+    """Which features do a block's activations fall into: a sparse dictionary is trained on them, and held against the
+    same of Gaussian activations that have none?"""
+
+    by: Literal["sae"]
+    architecture: Literal["topk", "batch_topk", "jumprelu"] = Field(
+        default="topk", description="which latents a token keeps"
+    )
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return CLAIMS
+
     def estimate(self, sizes: Sizes) -> Cost:
-        tokens = sizes.files(self, "text").tokens + sizes.files(self, "conversations").tokens
-        return Cost.of(min(tokens, resolved(self.tokens)))
+        return Cost.of(self.texts_read(sizes))

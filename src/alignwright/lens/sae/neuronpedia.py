@@ -1,8 +1,9 @@
 """How are latents shown to others? As Neuronpedia's feature JSON, a row a latent.
 
 The keys are those of its API's features: `modelId`, `layer` (`15-NAME`: the block and the set), `index`,
-`maxActApprox`, `frac_nonzero`, `pos_str` and `pos_values`, `neg_str` and `neg_values`, `vector` (the decoder's row), `hookName`, and
-`activations`, each a row of `tokens` with the latent's `values`. There are no explanations: nobody wrote any.
+`maxActApprox`, `frac_nonzero`, `pos_str` and `pos_values`, `neg_str` and `neg_values`, `vector` (the decoder's row),
+`hookName`, and `activations`, each a row of `tokens` with the latent's `values`. There are no explanations: nobody
+wrote any.
 
 Shapes: A kept latents of all tokens together.
 """

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from alignwright.core.claims import Claim
 from alignwright.core.records import Conversation, Finding
 from alignwright.core.stage import resolved
 from alignwright.files.items import TextItem
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.job.needs import NotServed, untested
-from alignwright.lens.sae.autoencoder import Autoencoder
-from alignwright.lens.sae.corpus import Corpus, corpus
+from alignwright.lens.sae.autoencoder import Architecture, Autoencoder
+from alignwright.lens.sae.corpus import Corpus, Text, corpus
 from alignwright.lens.sae.evaluate import (
     Errors,
     Losses,
@@ -32,7 +33,7 @@ from alignwright.lens.sae.evaluate import (
 )
 from alignwright.lens.sae.features import Latent, features, latents_on
 from alignwright.lens.sae.file_format import save_autoencoder
-from alignwright.lens.sae.knobs import CLAIMS, SaeStage
+from alignwright.lens.sae.knobs import CLAIMS, SaeStage, TextsStage
 from alignwright.lens.sae.neuronpedia import write_neuronpedia
 from alignwright.lens.sae.train import Recipe, train
 from alignwright.model.activations.layout import layout_of
@@ -45,7 +46,7 @@ T = TypeVar("T")
 FOLDER, FEATURES, NEURONPEDIA = "sae", "features.jsonl", "neuronpedia.jsonl.gz"
 STEPS = 800
 """Steps of training at least; more where there are so many tokens."""
-_SPLICED, _SHOWN = 16, 8
+_SPLICED, SHOWN = 16, 8
 
 
 def measure_sae(stage: SaeStage, job: JobContext) -> Result:
@@ -55,11 +56,11 @@ def measure_sae(stage: SaeStage, job: JobContext) -> Result:
     except NotServed as refusal:
         return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
     site = Site(resolve_layer(stage.layer, len(layout_of(policy).blocks)))
-    rows = corpus(policy, _texts(stage, job), resolved(stage.tokens))
+    rows = corpus(policy, texts_of(stage, job), resolved(stage.tokens))
     fit = ActivationStore.write(policy, rows.fit, [site], job.at_work / "fit")
     trial = ActivationStore.write(policy, rows.trial, [site], job.at_work / "trial")
     cloud = moments(fit.states(site))
-    recipe = recipe_of(stage, job.seed, fit.tokens)
+    recipe = recipe_of(stage, stage.architecture, job.seed, fit.tokens)
     own = train(
         recipe, lambda size, seed: fit.batches(site, size, seed=seed), folder=job.at_work / "own", progress=job.bar
     )
@@ -76,23 +77,28 @@ def measure_sae(stage: SaeStage, job: JobContext) -> Result:
     findings += _recovered(job.model, scored, [rows.trial_texts[place] for place in spliced])
     dead = int((own.silent_F >= recipe.dead_after).sum())
     findings += _sparsity(job.model, stage, measured, rows.trial_texts, recipe, dead)
-    findings[0].detail.update({"site": site.name, **{f"latent {f.latent}": _dashboard(f) for f in latents[:_SHOWN]}})
+    findings[0].detail.update({"site": site.name, **{f"latent {f.latent}": dashboard(f) for f in latents[:SHOWN]}})
     note = f"{site.name}: {findings[0].value or 0:.3f} explained by {stage.k} of {dictionary.latents} latents"
     return Result(note=note, samples=[], findings=findings, records={FEATURES: latents})
 
 
-def recipe_of(stage: SaeStage, seed: int, tokens: int) -> Recipe:
+def recipe_of(stage: TextsStage, architecture: Architecture, seed: int, tokens: int) -> Recipe:
     """How a stage trains: at least `STEPS` steps, and every token once."""
     recipe = Recipe(
-        stage.architecture, resolved(stage.latents), stage.k, STEPS, seed=seed,
+        architecture, resolved(stage.latents), stage.k, STEPS, seed=seed,
         coarse=training_dtype() == "bfloat16",
     )  # fmt: skip
     return recipe if tokens <= STEPS * recipe.batch else replace(recipe, steps=tokens // recipe.batch)
 
 
-def _texts(stage: SaeStage, job: JobContext) -> list[str | Conversation]:
-    texts: list[str | Conversation] = [item.text for name in stage.text for item in job.data.read(name, TextItem).rows]
-    return texts + list(job.data.conversations(stage.conversations, None))
+def texts_of(stage: TextsStage, job: JobContext) -> list[Text]:
+    texts: list[Text] = [(item.text,) for name in stage.text for item in job.data.read(name, TextItem).rows]
+    texts += [(conversation,) for conversation in job.data.conversations(stage.conversations, None)]
+    by_prompt: dict[Conversation, dict[str, None]] = {}
+    for pair in job.data.pairs(stage.pairs):
+        by_prompt.setdefault(pair.prompt.conversation, {}).update(dict.fromkeys(reply.text for reply in pair.replies))
+    texts += [tuple(prompt.then("assistant", text) for text in replies) for prompt, replies in by_prompt.items()]
+    return texts
 
 
 def _spread(rows: Sequence[T], count: int) -> list[T]:
@@ -127,14 +133,14 @@ def _explained(
     )
     method = f"at {site.name}, texts held out, sinks left out; {value.interval.method}"
     return [
-        _finding("sae.explained", model, value, tokens, method).model_copy(
+        finding_of(CLAIMS, "sae.explained", model, value, tokens, method).model_copy(
             update={"note": words, "detail": {"no_signal": why} if why else {}}
         ),
-        _finding("sae.over_gaussian", model, None, tokens, "difference of two independent estimates").model_copy(
-            update={"value": beyond, "low": low, "high": high}
-        ),
-        _finding("sae.gaussian", model, of_twin, tokens, "trained and tried on Gaussian activations"),
-        _finding("sae.components", model, plain, tokens, f"{per_token} components of the training tokens"),
+        finding_of(
+            CLAIMS, "sae.over_gaussian", model, None, tokens, "difference of two independent estimates"
+        ).model_copy(update={"value": beyond, "low": low, "high": high}),
+        finding_of(CLAIMS, "sae.gaussian", model, of_twin, tokens, "trained and tried on Gaussian activations"),
+        finding_of(CLAIMS, "sae.components", model, plain, tokens, f"{per_token} components of the training tokens"),
     ]
 
 
@@ -168,7 +174,7 @@ def _recovered(model: str, losses: Losses, texts: Sequence[int]) -> list[Finding
     ):
         value = losses.recovered(worst, texts)
         why = f"{what} in the activations' place make the loss no larger, so there is nothing to recover"
-        finding = _finding(claim, model, value, losses.tokens, method)
+        finding = finding_of(CLAIMS, claim, model, value, losses.tokens, method)
         findings.append(finding if value else finding.model_copy(update={"detail": {"untested": why}}))
     return findings
 
@@ -180,16 +186,21 @@ def _sparsity(
     missing = [mean - on for on, mean in zip(own.on, own.tokens, strict=True)]
     silent = wilson(dead, recipe.latents)
     return [
-        _finding("sae.on", model, part_kept(missing, own.tokens, texts), tokens, f"{stage.architecture}, k {stage.k}"),
-        _finding(
+        finding_of(
+            CLAIMS, "sae.on", model, part_kept(missing, own.tokens, texts), tokens,
+            f"{stage.architecture}, k {stage.k}",
+        ),
+        finding_of(CLAIMS,
             "sae.dead", model, None, recipe.latents,
             f"on at none of the last {recipe.dead_after} tokens of training; {silent.method}",
         ).model_copy(update={"value": dead / recipe.latents, "low": silent.low, "high": silent.high}),
     ]  # fmt: skip
 
 
-def _finding(claim: str, model: str, estimate: Estimate | None, n: int, method: str) -> Finding:
-    of = next(each for each in CLAIMS if each.name == claim)
+def finding_of(
+    claims: Sequence[Claim], claim: str, model: str, estimate: Estimate | None, n: int, method: str
+) -> Finding:
+    of = next(each for each in claims if each.name == claim)
     finding = Finding(
         claim=claim, stage=model, axis=of.axis, value=None, n=n, method=method, unit=of.unit, better=of.better
     )
@@ -199,6 +210,6 @@ def _finding(claim: str, model: str, estimate: Estimate | None, n: int, method: 
     return finding.model_copy(update={"value": estimate.value, "clusters": estimate.clusters, **limits})
 
 
-def _dashboard(feature: Latent) -> str:
+def dashboard(feature: Latent) -> str:
     """A latent as the report's section reads it: JSON, since a finding's detail holds plain values alone."""
     return json.dumps(feature.model_dump())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from alignwright.core.records import Finding
 from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
 
 CLAIMS = (
@@ -25,7 +26,7 @@ HOW = (
     " with random weights have tidy latents too: what one seems to mean is a guess, until steering along it or ablating"
     " it shows the same."
 )
-_COLUMNS = ("The latents that carry most", "On, of tokens", "Promotes", "Suppresses", "Where it is on most")
+_COLUMNS = ("Latent", "On, of tokens", "Promotes", "Suppresses", "Where it is on most")
 
 
 def section(table: FindingTable) -> Section | None:
@@ -45,17 +46,21 @@ def section(table: FindingTable) -> Section | None:
             continue
         if level.note:
             blocks.append(Text(text=f"{table.stage(stage)}: {level.note}"))
-        latents = [
-            (name.removeprefix("latent "), json.loads(str(value)))
-            for name, value in level.detail.items()
-            if name.startswith("latent ")
-        ]
-        if latents:
-            blocks.append(Table(columns=_COLUMNS, rows=tuple(_latent(name, feature) for name, feature in latents)))
+        blocks += latent_table(level)
     return Section(
         name="sae", title="Features of the activations", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
         media=("page", "card", "terminal"), tells=("sae.",),
     )  # fmt: skip
+
+
+def latent_table(level: Finding) -> list[Table]:
+    """The latents that a finding has in its detail, one a row; no table where it has none."""
+    rows = tuple(
+        _latent(name.removeprefix("latent "), json.loads(str(value)))
+        for name, value in level.detail.items()
+        if name.startswith("latent ")
+    )
+    return [Table(columns=_COLUMNS, rows=rows)] if rows else []
 
 
 def _latent(name: str, feature: dict[str, Any]) -> tuple[Cell, ...]:

@@ -128,11 +128,14 @@ class ActivationStore:
             )
         return ActivationStore(folder, index)
 
+    def shard(self, place: int) -> dict[str, Tensor]:
+        """One shard, every tensor by its name."""
+        with _opened(self.folder / self.index["shards"][place]["file"]) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
     def shards(self) -> Iterator[dict[str, Tensor]]:
-        """Shard by shard, every tensor by its name."""
-        for shard in self.index["shards"]:
-            with _opened(self.folder / shard["file"]) as file:
-                yield {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        """Shard by shard."""
+        return map(self.shard, range(len(self.index["shards"])))
 
     def states(self, site: Site, *, sinks: bool = False) -> Iterator[Tensor]:
         """The activations at a site, [N, H], shard by shard; without sinks unless these are asked for."""
@@ -157,7 +160,7 @@ class ActivationStore:
             pool = pool[torch.randperm(len(pool), generator=generator)]
             keep = 0 if place + 1 == len(order) else len(pool) // 2
             take = len(pool) if not keep else (len(pool) - keep) // size * size
-            yield from pool[:take].split(size)
+            yield from pool[:take].split(size) if take else ()
             rest = pool[take:]
 
 

@@ -1,0 +1,47 @@
+"""A crosscoder in the report: how much of the trained model is its own, and the latents that are most its own."""
+
+from __future__ import annotations
+
+from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.lens.sae.section import latent_table
+
+CLAIMS = (
+    "crosscoder.new", "crosscoder.explained", "crosscoder.explained_start", "crosscoder.of_trained",
+    "crosscoder.of_start", "crosscoder.limit",
+)  # fmt: skip
+INTRO = (
+    "Axis: inside. Unit: parts of the variance, and counts of latents, on held-out tokens without attention sinks."
+    " Control: the same dictionary of the start model and itself with noise as large as the change, in which no latent"
+    " is of one side alone but by chance."
+)
+HOW = (
+    "Each row of the second table is a latent, those first that are most the trained model's own. Where none is beyond"
+    " the control they are only the nearest to it. A latent that is exclusive here may still be a mixture; whether it"
+    " does what it seems to is shown by steering along it."
+)
+
+
+def section(table: FindingTable) -> Section | None:
+    """None where no models were held against each other."""
+    stages = [stage for stage in table.stages if table.level(CLAIMS[0], stage)]
+    if not stages:
+        return None
+    rows = tuple(
+        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
+        for claim in CLAIMS
+        if table.levels(claim)
+    )
+    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    for stage in stages:
+        level = table.level(CLAIMS[0], stage)
+        if level is not None and level.note:
+            blocks += [Text(text=f"{table.stage(stage)}: {level.note}"), *latent_table(level)]
+    return Section(
+        name="crosscoder", title="Features of the trained model alone", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
+        media=("page", "card", "terminal"), tells=("crosscoder.",),
+    )  # fmt: skip
+
+
+def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
+    level = table.level(claim, stage)
+    return Cell() if level is None else Cell(number=number(level))
