@@ -108,12 +108,12 @@ def test_sparse_gradients_are_the_dense_ones(architecture: Architecture, dead: l
     weights = Weights(draw(24, 10), draw(24), normalize(draw(24, 10), dim=1), draw(10), threshold_F)
     states_NH, dead_D = draw(400, 10), torch.tensor(dead, dtype=torch.int64)
     batch = gradients(weights, states_NH, architecture, 3, dead_D=dead_D)
-    for tensor in weights.named().values():
+    for tensor in weights.by_name().values():
         tensor.requires_grad_()
     loss = dense_loss(weights, states_NH, architecture, 3, dead_D)
     loss.backward()
     assert batch.loss + batch.aux == pytest.approx(float(loss.detach()), rel=1e-9)
-    for name, tensor in weights.named().items():
+    for name, tensor in weights.by_name().items():
         assert tensor.grad is not None
         largest = float(tensor.grad.abs().max())
         assert largest > 0

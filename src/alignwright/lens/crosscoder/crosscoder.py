@@ -117,7 +117,7 @@ def crosscoder(
     """Train on pairs [N, D], and the control. `cloud`: of the start model's scaled activations; `change`: the mean
     squared difference of the two models' over the start model's variance."""
     trainer = train(recipe, batches, folder=folder and folder / "own", progress=progress)
-    against_itself = changed(batches, cloud, change)
+    against_itself = beside_itself(batches, cloud, change)
     control = train(recipe, against_itself, folder=folder and folder / "control", progress=progress).autoencoder()
     sample = control.encode(next(against_itself(_SAMPLE, recipe.seed)))
     enough_F = torch.bincount(sample.latent_A, minlength=recipe.latents) >= LEAST_ON
@@ -132,7 +132,7 @@ def shares(decoder_FD: Tensor) -> Tensor:
     return ((trained_F - start_F) / torch.maximum(trained_F, start_F).clamp_min(1e-12) + 1) / 2
 
 
-def changed(batches: Batches, cloud: Moments, change: float) -> Batches:
+def beside_itself(batches: Batches, cloud: Moments, change: float) -> Batches:
     """The start model beside itself with Gaussian noise of the shape of its own activations, `change` of their
     variance."""
     values_H, vectors_HH = torch.linalg.eigh(cloud.covariance_HH)

@@ -18,7 +18,7 @@ from alignwright.lens.sae.autoencoder import Active, Autoencoder
 from alignwright.lens.sae.corpus import Corpus, corpus
 from alignwright.lens.sae.evaluate import Moments, moments, part_kept
 from alignwright.lens.sae.features import Firings, Latent, features
-from alignwright.lens.sae.run import SHOWN, dashboard, finding_of, recipe_of, texts_of
+from alignwright.lens.sae.run import CARDS, dashboard, finding_of, recipe_of, texts_of
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site, resolve_layer
 from alignwright.model.activations.store import ActivationStore
@@ -49,7 +49,7 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
         recipe_of(stage, "batch_topk", job.seed, trained[0].tokens), fit.batches, scaled, _change(fit, scaled),
         folder=job.at_work, progress=job.bar,
     )  # fmt: skip
-    firings, measured = _tried(both.dictionary, trial)
+    firings, measured = _trial(both.dictionary, trial)
     on_F = torch.bincount(firings.active.latent_A, minlength=both.dictionary.latents)
     own_F, lost_F = both.of_trained(on_F), both.of_start(on_F)
     findings = _findings(job.model, both, measured, rows, own_F, lost_F, site, len(clouds[0].mean_H))
@@ -93,7 +93,7 @@ class _Tally:
         self.active: list[Active] = []
 
 
-def _tried(dictionary: Autoencoder, pair: Pair) -> tuple[Firings, _Tally]:
+def _trial(dictionary: Autoencoder, pair: Pair) -> tuple[Firings, _Tally]:
     tally, parts, tokens = _Tally(), [], 0
     for shard in pair.shards():
         for row in shard["row"].unique_consecutive().tolist():
@@ -117,19 +117,19 @@ def _findings(
     texts = [rows.trial_texts[row] for row in tally.rows]
     mean_D = torch.cat(tally.states).mean(0)
     own = set(own_F.tolist())
-    missed: dict[str, list[float]] = {"start": [], "trained": [], "shared": []}
+    rest: dict[str, list[float]] = {"start": [], "trained": [], "shared": []}
     total: dict[str, list[float]] = {"start": [], "trained": []}
     for states_ND, active in zip(tally.states, tally.active, strict=True):
         rest_ND = states_ND - both.dictionary.decode(active)
         keep_A = torch.tensor([latent not in own for latent in active.latent_A.tolist()], dtype=torch.bool)
         shared = Active(active.token_A[keep_A], active.latent_A[keep_A], active.value_A[keep_A], active.tokens)
-        missed["start"].append(float(rest_ND[:, :hidden].square().sum()))
-        missed["trained"].append(float(rest_ND[:, hidden:].square().sum()))
+        rest["start"].append(float(rest_ND[:, :hidden].square().sum()))
+        rest["trained"].append(float(rest_ND[:, hidden:].square().sum()))
         without_ND = states_ND - both.dictionary.decode(shared)
-        missed["shared"].append(float(without_ND[:, hidden:].square().sum()))
+        rest["shared"].append(float(without_ND[:, hidden:].square().sum()))
         for name, half in (("start", slice(None, hidden)), ("trained", slice(hidden, None))):
             total[name].append(float((states_ND - mean_D)[:, half].square().sum()))
-    less = [whole - (more - rest) for whole, more, rest in zip(total["trained"], missed["shared"], missed["trained"],
+    less = [whole - (more - error) for whole, more, error in zip(total["trained"], rest["shared"], rest["trained"],
                                                              strict=True)]  # fmt: skip
     new = part_kept(less, total["trained"], texts)
     tokens = sum(len(states_ND) for states_ND in tally.states)
@@ -142,17 +142,17 @@ def _findings(
         " variance on held-out tokens."
     )
     nothing = "no latent is the trained model's alone beyond what the start model against itself has by chance"
-    reached = {"of_trained": float(len(own)), "of_start": float(len(lost_F)), "limit": both.limit}
+    counts = {"of_trained": float(len(own)), "of_start": float(len(lost_F)), "limit": both.limit}
     findings = [
         finding_of(CLAIMS, "crosscoder.new", model, new, tokens, f"at {site.name}; {rule}").model_copy(
             update={"note": words, "detail": {"site": site.name} | ({} if own else {"no_signal": nothing})}
         ),
         *(
-            finding_of(CLAIMS, claim, model, part_kept(missed[name], total[name], texts), tokens, "sinks left out")
+            finding_of(CLAIMS, claim, model, part_kept(rest[name], total[name], texts), tokens, "sinks left out")
             for claim, name in (("crosscoder.explained", "trained"), ("crosscoder.explained_start", "start"))
         ),
     ]
-    for name, value in reached.items():
+    for name, value in counts.items():
         finding = finding_of(CLAIMS, f"crosscoder.{name}", model, None, both.dictionary.latents, rule)
         findings.append(finding.model_copy(update={"value": value}))
     return findings
@@ -165,4 +165,4 @@ def _first(
     dictionary = side(both.dictionary, trained=True, factor=factor)
     latents = {latent.latent: latent for latent in features(policy, dictionary, cloud, firings, rows.trial)}
     order = own_F.tolist() or both.share_F.argsort(descending=True, stable=True).tolist()
-    return [latents[latent] for latent in order if latent in latents][:SHOWN]
+    return [latents[latent] for latent in order if latent in latents][:CARDS]

@@ -68,7 +68,7 @@ class Autoencoder:
 
     def encode(self, states_NH: Tensor) -> Active:
         """The latents that these activations switch on; exact zeros are not among them."""
-        parts = [self._kept(self.pre(part)) for part in states_NH.split(_CHUNK)] or [self._kept(self.pre(states_NH))]
+        parts = [self._rule(self.pre(part)) for part in states_NH.split(_CHUNK)] or [self._rule(self.pre(states_NH))]
         firsts = [place * _CHUNK for place in range(len(parts))]
         return Active(
             torch.cat([part.token_A + first for part, first in zip(parts, firsts, strict=True)]),
@@ -77,7 +77,7 @@ class Autoencoder:
             len(states_NH),
         )
 
-    def _kept(self, pre_NF: Tensor) -> Active:
+    def _rule(self, pre_NF: Tensor) -> Active:
         if self.k is not None:
             active = keep_top(pre_NF, self.k)
         else:

@@ -51,7 +51,7 @@ class Moments:
 class Errors:
     """Row by row: squared error, squared distance from the mean, latents that are on, tokens."""
 
-    missed: list[float]
+    rest: list[float]
     total: list[float]
     on: list[float]
     tokens: list[int]
@@ -81,7 +81,7 @@ def errors(rows: Iterator[Tensor], reconstruct: Callable[[Tensor], tuple[Tensor,
     for states_NH in rows:
         states_NH = states_NH.float()
         made_NH, on = reconstruct(states_NH)
-        result.missed.append(float((made_NH - states_NH).double().square().sum()))
+        result.rest.append(float((made_NH - states_NH).double().square().sum()))
         result.total.append(float((states_NH.double() - mean_H).square().sum()))
         result.on.append(on)
         result.tokens.append(len(states_NH))
@@ -111,13 +111,13 @@ def of_components(cloud: Moments, count: int) -> Callable[[Tensor], tuple[Tensor
 
 def explained(measured: Errors, clusters: Sequence[int]) -> Estimate:
     """The part of the variance that is explained, its interval over clusters of rows."""
-    return part_kept(measured.missed, measured.total, clusters)
+    return part_kept(measured.rest, measured.total, clusters)
 
 
-def part_kept(missed: Sequence[float], total: Sequence[float], clusters: Sequence[int]) -> Estimate:
+def part_kept(rest: Sequence[float], total: Sequence[float], clusters: Sequence[int]) -> Estimate:
     """1 less a ratio of sums over rows, linearised: each row counts by how much it moves the ratio."""
-    mean_total, missing = sum(total) / len(total), sum(missed) / sum(total)
-    pairs = zip(missed, total, strict=True)
+    mean_total, missing = sum(total) / len(total), sum(rest) / sum(total)
+    pairs = zip(rest, total, strict=True)
     return clustered([1 - missing - (part - missing * whole) / mean_total for part, whole in pairs], clusters)
 
 
@@ -158,8 +158,8 @@ class Losses:
         """Where the loss lies between this one and the model's own; None where nothing was lost."""
         if sum(worst) <= sum(self.own):
             return None
-        missed = [spliced - own for spliced, own in zip(self.spliced, self.own, strict=True)]
-        return part_kept(missed, [most - own for most, own in zip(worst, self.own, strict=True)], clusters)
+        rest = [spliced - own for spliced, own in zip(self.spliced, self.own, strict=True)]
+        return part_kept(rest, [most - own for most, own in zip(worst, self.own, strict=True)], clusters)
 
 
 def losses(
@@ -181,9 +181,9 @@ def losses(
 
 
 def _but_sinks(change: Callable[[Tensor], Tensor], limit: float) -> Callable[[Tensor], Tensor]:
-    def changed(states_BTH: Tensor) -> Tensor:
+    def rewrite(states_BTH: Tensor) -> Tensor:
         states_NH = states_BTH.reshape(-1, states_BTH.shape[-1])
         plain_N = states_NH.float().norm(dim=1) <= limit
         return torch.where(plain_N[:, None], change(states_NH), states_NH).view_as(states_BTH)
 
-    return changed
+    return rewrite

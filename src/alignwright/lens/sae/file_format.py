@@ -30,7 +30,7 @@ from alignwright.model.weights import load_tensors, write_tensors
 CONFIG, WEIGHTS, VERSION = "cfg.json", "sae_weights.safetensors", "6.54.12"
 """The version of SAELens whose layout is written."""
 _TRAINED_AS = {"topk": "topk", "batch_topk": "batchtopk", "jumprelu": "jumprelu"}
-_READ = ("topk", "jumprelu", "standard", "batchtopk")
+_READABLE = ("topk", "jumprelu", "standard", "batchtopk")
 
 
 def save_autoencoder(
@@ -71,8 +71,10 @@ def load_autoencoder(
     path = folder / CONFIG
     config = _current(json_object(path))
     architecture, metadata = config.get("architecture"), config.get("metadata") or {}
-    if architecture not in _READ:
-        raise ValueError(f"{path}: the architecture {architecture!r} is not read here; one of {', '.join(_READ)} is")
+    if architecture not in _READABLE:
+        raise ValueError(
+            f"{path}: the architecture {architecture!r} is not read here; one of {', '.join(_READABLE)} is"
+        )
     for name in ("normalize_activations", "reshape_activations"):
         if (how := config.get(name) or "none") != "none":
             raise ValueError(f"{path}: {name} is {how!r}, which is done while it runs; fold it into the weights first")

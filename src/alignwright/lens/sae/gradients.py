@@ -46,7 +46,7 @@ class Weights:
     centre_H: Tensor
     log_threshold_F: Tensor | None = None
 
-    def named(self) -> dict[str, Tensor]:
+    def by_name(self) -> dict[str, Tensor]:
         names = ("encoder_FH", "bias_F", "decoder_FH", "centre_H", "log_threshold_F")
         return {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
 
@@ -78,7 +78,7 @@ def gradients(
     pre_NF = torch.addmm(
         weights.bias_F.to(coarse_type), centred_NH.to(coarse_type), weights.encoder_FH.to(coarse_type).T
     )
-    active, near_A = _kept(weights, pre_NF, architecture, k)
+    active, near_A = _active(weights, pre_NF, architecture, k)
     token_starts_N = active.starts_N
     # 2. What they add up to, and what is left of the activation.
     value_A = active.value_A.requires_grad_()
@@ -108,11 +108,11 @@ def gradients(
     aux = 0.0
     if dead_D is not None and len(dead_D):
         aux = _revive(weights, centred_NH, pre_NF, rest_NH, dead_D, slopes)
-    kept = Active(active.token_A[on_A], active.latent_A[on_A], value_A[on_A], active.tokens)
-    return Batch(loss, aux, slopes, kept)
+    on = Active(active.token_A[on_A], active.latent_A[on_A], value_A[on_A], active.tokens)
+    return Batch(loss, aux, slopes, on)
 
 
-def _kept(weights: Weights, pre_NF: Tensor, architecture: Architecture, k: int) -> tuple[Active, Tensor | None]:
+def _active(weights: Weights, pre_NF: Tensor, architecture: Architecture, k: int) -> tuple[Active, Tensor | None]:
     """The list of what is kept, values in the weights' dtype; of JumpReLU what is just below its threshold is in it
     too, with the value 0, and which of the list are near theirs."""
     if weights.log_threshold_F is None:

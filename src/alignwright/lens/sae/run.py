@@ -46,7 +46,7 @@ T = TypeVar("T")
 FOLDER, FEATURES, NEURONPEDIA = "sae", "features.jsonl", "neuronpedia.jsonl.gz"
 STEPS = 800
 """Steps of training at least; more where there are so many tokens."""
-_SPLICED, SHOWN = 16, 8
+_SPLICED, CARDS = 16, 8
 
 
 def measure_sae(stage: SaeStage, job: JobContext) -> Result:
@@ -77,7 +77,7 @@ def measure_sae(stage: SaeStage, job: JobContext) -> Result:
     findings += _recovered(job.model, scored, [rows.trial_texts[place] for place in spliced])
     dead = int((own.silent_F >= recipe.dead_after).sum())
     findings += _sparsity(job.model, stage, measured, rows.trial_texts, recipe, dead)
-    findings[0].detail.update({"site": site.name, **{f"latent {f.latent}": dashboard(f) for f in latents[:SHOWN]}})
+    findings[0].detail.update({"site": site.name, **{f"latent {f.latent}": dashboard(f) for f in latents[:CARDS]}})
     note = f"{site.name}: {findings[0].value or 0:.3f} explained by {stage.k} of {dictionary.latents} latents"
     return Result(note=note, samples=[], findings=findings, records={FEATURES: latents})
 

@@ -80,7 +80,7 @@ class Trainer:
             self.weights.log_threshold_F = self._first_threshold(sample_NH[: recipe.batch]).log()
         self.silent_F = torch.zeros(recipe.latents, dtype=torch.int64)
         self.threshold, self.step_count = 0.0, 0
-        tensors = list(self.weights.named().values())
+        tensors = list(self.weights.by_name().values())
         self.optimiser = torch.optim.Adam(tensors, lr=recipe.learning_rate, betas=(0.9, 0.999), fused=True)
 
     def _first_threshold(self, sample_NH: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Trainer:
         decoder_FH, slope_FH = weights.decoder_FH, batch.gradients["decoder_FH"]
         along_F = torch.linalg.vecdot(slope_FH, decoder_FH)
         batch.gradients["decoder_FH"] = slope_FH.addcmul_(decoder_FH, along_F[:, None], value=-1)
-        for name, tensor in weights.named().items():
+        for name, tensor in weights.by_name().items():
             tensor.grad = batch.gradients[name]
         self.optimiser.param_groups[0]["lr"] = recipe.learning_rate * self._rate()
         self.optimiser.step()
@@ -146,8 +146,8 @@ class Trainer:
     # ---- a kill --------------------------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
         """Where it is now, whole or not at all."""
-        tensors = {f"weights.{name}": tensor for name, tensor in self.weights.named().items()}
-        for name, tensor in self.weights.named().items():
+        tensors = {f"weights.{name}": tensor for name, tensor in self.weights.by_name().items()}
+        for name, tensor in self.weights.by_name().items():
             for moment, value in self.optimiser.state[tensor].items():
                 tensors[f"{moment}.{name}"] = value
         tensors["silent_F"] = self.silent_F
@@ -173,7 +173,7 @@ class Trainer:
         if note["recipe"] != asdict(self.recipe) or note["factor"] != self.factor:
             raise ValueError(f"{whole}: a training of another recipe or other activations; delete it to begin again")
         tensors = load_tensors(whole / _STATE)
-        for name, tensor in self.weights.named().items():
+        for name, tensor in self.weights.by_name().items():
             tensor.copy_(tensors[f"weights.{name}"])
             self.optimiser.state[tensor] = {
                 moment: tensors[f"{moment}.{name}"] for moment in ("step", "exp_avg", "exp_avg_sq")
