@@ -18,7 +18,7 @@ import alignwright as aw
 from alignwright.core.records import Finding
 from alignwright.core.section import Section
 from alignwright.files.lines import read_lines
-from alignwright.lens.crosscoder.crosscoder import Crosscoder, Pair, crosscoder, shares, side
+from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, shares, side
 from alignwright.lens.sae import run as sae_run
 from alignwright.lens.sae.autoencoder import Autoencoder
 from alignwright.lens.sae.evaluate import moments
@@ -111,7 +111,7 @@ def test_both_models_are_read_at_the_same_tokens(tmp_path: Path) -> None:
             )  # fmt: skip
             index["shards"].append({"file": file, "tokens": 10})
         stores.append(ActivationStore(tmp_path, index))
-    pair = Pair(stores[0], stores[1], site, (1.0, 0.5))
+    pair = ModelPair(stores[0], stores[1], site, (1.0, 0.5))
     batches_ND = torch.cat(list(pair.batches(6, seed=0)))
     assert len(batches_ND) == 16  # what is a sink of either is left out of both
     assert torch.equal(batches_ND[:, :2] + 1000, batches_ND[:, 2:] * 2)

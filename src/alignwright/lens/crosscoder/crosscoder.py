@@ -44,7 +44,7 @@ _SAMPLE = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class ModelPair:
     """Stores of the same rows of both models, and by how much each one's activations are multiplied."""
 
     start: ActivationStore

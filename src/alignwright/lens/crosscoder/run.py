@@ -12,7 +12,7 @@ from alignwright.core.stage import resolved
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
-from alignwright.lens.crosscoder.crosscoder import Crosscoder, Pair, crosscoder, side
+from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, side
 from alignwright.lens.crosscoder.knobs import CLAIMS, CrosscoderStage
 from alignwright.lens.sae.autoencoder import Active, Autoencoder
 from alignwright.lens.sae.corpus import Corpus, corpus
@@ -43,7 +43,7 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
     clouds = [moments(store.states(site)) for store in (start[0], trained[0])]
     scales = [layout_of(policy).hidden ** 0.5 / cloud.length for cloud in clouds]
     factors = (scales[0], scales[1])
-    fit, trial = (Pair(one, other, site, factors) for one, other in zip(start, trained, strict=True))
+    fit, trial = (ModelPair(one, other, site, factors) for one, other in zip(start, trained, strict=True))
     scaled = Moments(clouds[0].count, clouds[0].mean_H * factors[0], clouds[0].covariance_HH * factors[0] ** 2)
     both = crosscoder(
         recipe_of(stage, "batch_topk", job.seed, trained[0].tokens), fit.batches, scaled, _change(fit, scaled),
@@ -73,7 +73,7 @@ def _store(policy: LocalModel, rows: Sequence[list[int]], site: Site, job: JobCo
     return ActivationStore.write(policy, rows, [site], job.at_work / name)
 
 
-def _change(pair: Pair, cloud: Moments) -> float:
+def _change(pair: ModelPair, cloud: Moments) -> float:
     """The mean squared difference of both models' scaled activations, over the start model's variance."""
     total = count = 0.0
     for shard in pair.shards():
@@ -93,7 +93,7 @@ class _Tally:
         self.active: list[Active] = []
 
 
-def _trial(dictionary: Autoencoder, pair: Pair) -> tuple[Firings, _Tally]:
+def _trial(dictionary: Autoencoder, pair: ModelPair) -> tuple[Firings, _Tally]:
     tally, parts, tokens = _Tally(), [], 0
     for shard in pair.shards():
         for row in shard["row"].unique_consecutive().tolist():
