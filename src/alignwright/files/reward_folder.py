@@ -1,14 +1,15 @@
-"""Is a judge's name a reward model in a folder (a sequence classifier with one label), and can it score?
+"""Is a judge's name a reward model in a folder (a sequence classifier with one label) or a probe, and can it score?
 
 `reward: ./runs/NAME` names a run that left a reward model, or a folder that holds one: a sequence
-classifier with one label, as transformers opens it, in safetensors, with a chat template. Only
-files are looked at, so a spec is checked without torch.
+classifier with one label, as transformers opens it, in safetensors, with a chat template. A folder
+with a `probe.json` is a probe of the start model, as `lens: {by: probe}` leaves it. Only files are
+looked at, so a spec is checked without torch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alignwright.files import safe_read
 from alignwright.files.model_folder import architectures, json_object, trouble
@@ -16,6 +17,7 @@ from alignwright.files.model_folder import architectures, json_object, trouble
 VERDICT = "verdict.json"
 """Beside an exported reward model: whether it had signal where it was trained, and the numbers
 in words."""
+PROBE = "probe.json"
 _KIND = "ForSequenceClassification"
 _RULES = (".py", ".yaml", ".yml")
 
@@ -43,6 +45,8 @@ def reward_folder(path: Path) -> Path:
             f"{path} {state}; a judge is reward, feedback, rules.yaml, file.py:function, or the folder of a run that"
             " left a reward model"
         )
+    if is_probe(path):
+        return path
     places = [place for place in (path, path / "reward", path / "model") if (place / "config.json").is_file()]
     configs = [(place, _config(place)) for place in places]
     for place, config in configs:
@@ -61,12 +65,26 @@ def reward_folder(path: Path) -> Path:
     )
 
 
+def is_probe(folder: Path) -> bool:
+    """Whether the folder holds a linear probe of activations."""
+    return (folder / PROBE).is_file()
+
+
 def verdict(folder: Path) -> str | None:
-    """What was said against an exported reward model where it was trained; None where nothing
+    """What was said against an exported reward model, or a probe, where it was trained; None where nothing
     was, or nothing is known."""
+    if is_probe(folder):
+        sidecar = json_object(folder / PROBE)
+        meta = _mapping(_mapping(sidecar).get("meta"))
+        reason = str(meta.get("reason") or "nothing says what it is worth beside its controls")
+        return None if meta.get("verdict") == "signal" else reason
     path = folder / VERDICT
     record = json_object(path) if path.is_file() else {}
     return str(record.get("reason", "")) if isinstance(record, dict) and record.get("signal") is False else None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _config(folder: Path) -> dict[str, Any]:

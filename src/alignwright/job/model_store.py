@@ -120,10 +120,10 @@ class ModelStore:
         """What `for_training` gave, as it was: for a next stage that trains the same model."""
         self._trainable = ((before, rank), policy)
 
-    def start(self) -> LocalModel:
-        """Another copy of the start model in the training precision, for a judge that is trained over
-        it; whoever asks keeps it."""
-        return self._load(training_dtype())
+    def start(self, dtype: str | None = None) -> LocalModel:
+        """Another copy of the start model in the training precision (or this one), for a judge that reads
+        with it; whoever asks keeps it."""
+        return self._load(dtype or training_dtype())
 
     def take_start(self) -> LocalModel:
         """The start model in float32, from memory where it is there; whoever asks keeps it."""

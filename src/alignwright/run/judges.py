@@ -1,7 +1,7 @@
 """Who scores the model's replies, when a spec says `reward: NAME`?
 
 `reward` is the reward model that a stage before this one trained; `feedback` are the spec's own
-voters, without those whose check found no signal; a folder is a reward model that another run left;
+voters, without those whose check found no signal; a folder is a reward model or a probe that another run left;
 anything else is a rule of a file. So a constitution, a rule and a reward model are all one thing to
 a policy gradient.
 """
@@ -16,10 +16,11 @@ from alignwright.feedback.knobs import VotingStage
 from alignwright.feedback.run import voter
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.files.contents import records
-from alignwright.files.reward_folder import names_folder, reward_folder
+from alignwright.files.reward_folder import is_probe, names_folder, reward_folder
 from alignwright.job.context import JobContext
 from alignwright.job.job import Job
 from alignwright.job.records import FINDINGS
+from alignwright.lens.probe.judge import ProbeScorer
 from alignwright.model.reward_model import RewardScorer
 from alignwright.model.sequence_classifier import ClassifierScorer
 
@@ -32,6 +33,8 @@ def judge(name: str, job: JobContext) -> RewardFn:
         return VoterScorer(tuple(voters(job))) if name == "feedback" else rule_scorer(name, job.data.folder)
     if names_folder(name):
         folder = reward_folder(job.data.path(name))
+        if is_probe(folder):
+            return job.models.keep_judge(key, lambda: ProbeScorer.load(lambda: job.models.start("float32"), folder))
         return job.models.keep_judge(key, lambda: ClassifierScorer.load(folder, date=job.models.date))
     return job.models.keep_judge(key, lambda: RewardScorer.load(job.models.start, job.folder_of(key)))
 

@@ -108,13 +108,11 @@ def _findings(model: str, concern: str, result: ProbeResult, controls: int) -> l
     verdict, why = result.verdict
     detail: dict[str, str | float | bool | None] = {"verdict": verdict, "layer": float(result.layer)}
     detail |= {"no_signal": why} if verdict != "signal" else {}
-    standing = (
-        f"its threshold is set on {controls} control prompts" if verdict == "signal" else f"untested, since {why}"
-    )
+    status = f"its threshold is set on {controls} control prompts" if verdict == "signal" else f"untested, since {why}"
     note = (
         f"The direction of {WORDS[concern]} has an area of {result.area.value or 0:.2f} at block {result.layer}, where"
         f" random ones reach {result.random_q95:.2f} and the words alone {result.words.value or 0:.2f}:"
-        f" {standing}."
+        f" {status}."
     )
     size = result.area.positives + result.area.negatives
     common = {"stage": model, "axis": "inside", "unit": AREA, "better": None, "n": size}

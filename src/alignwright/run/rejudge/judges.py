@@ -24,7 +24,7 @@ from alignwright.core.protocols import RewardFn
 from alignwright.core.records import TODAY, Conversation, Prompt
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.items import RefusalItem
-from alignwright.files.reward_folder import NoReward, reward_folder
+from alignwright.files.reward_folder import NoReward, is_probe, reward_folder
 from alignwright.files.server import is_server
 
 RULES = "rules"
@@ -86,6 +86,11 @@ def scorer_named(name: str, folder: Path) -> RewardFn | None:
         home = reward_folder(folder / Path(name).expanduser())
     except NoReward:
         return None
+    if is_probe(home):
+        raise ValueError(
+            f"{home} is a probe, which reads the start model's activations; name it in a spec of that model, as"
+            " 'reward', 'gold' or 'proxy'"
+        )
     from alignwright.model.sequence_classifier import ClassifierScorer  # torch starts here
 
     return ClassifierScorer.load(home, date=TODAY)
