@@ -10,6 +10,7 @@ from statistics import NormalDist
 import pytest
 import torch
 import yaml
+from real_data import real
 from run_case import make_project
 from torch import Tensor
 from truth_organism import STAGE, organism, statements, write
@@ -17,12 +18,19 @@ from truth_organism import STAGE, organism, statements, write
 import alignwright as aw
 from alignwright.core.records import Conversation, Finding
 from alignwright.core.section import Section
+from alignwright.core.stage import KnobRows
 from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
+from alignwright.files.labelled_texts import LabelledText
 from alignwright.files.lines import read_lines
+from alignwright.files.sources import read_items
+from alignwright.job.data import subsample_evenly
 from alignwright.lens.inside_deception.inside_deception import Deception, examine_lies
 from alignwright.lens.inside_deception.run import BeliefRow
 from alignwright.lens.inside_deception.statements import Readings, Statement, read
+from alignwright.lens.label_conflicts import two_labels
+from alignwright.lens.probe.split import topic_folds
+from alignwright.lens.probe.words import word_scores
 from alignwright.model.activations.edits import unit
 from alignwright.model.activations.last_states import end_states, ids_up_to, last_states
 from alignwright.model.load import load
@@ -191,3 +199,33 @@ def test_bad_input_is_one_line(spec: Path, rows: list[Statement], knobs: dict[st
     path.write_text(yaml.safe_dump(case | {"promises": []}))
     with pytest.raises(SpecError, match=line):
         check(path)
+
+
+@pytest.mark.data
+def test_published_statements_that_stand_under_both_labels_are_named_with_their_lines() -> None:
+    file = real("azaria_mitchell/capitals_true_false.csv")
+    rows = read_items(file, LabelledText)
+    lines = [line for _, line in two_labels([KnobRows(("data",), file.name, rows.rows, rows.numbers)])]
+    assert any(line.startswith("capitals_true_false.csv:417: the same text is positive here") for line in lines)
+    assert all("keep one of them" in line for line in lines)
+
+
+@pytest.mark.data
+def test_the_words_of_published_statements_tell_next_to_nothing_of_other_topics() -> None:
+    """The baseline beside which a truth probe on real statements stands: near one half, each topic held out."""
+    names = ("geometry_of_truth/cities.csv", "geometry_of_truth/sp_en_trans.csv", "geometry_of_truth/larger_than.csv",
+             "azaria_mitchell/animals_true_false.csv", "azaria_mitchell/companies_true_false.csv")  # fmt: skip
+    rows = [
+        (name, row.text, row.label == "positive")
+        for name in names
+        for label in ("positive", "negative")
+        for row in subsample_evenly([r for r in read_items(real(name), LabelledText).rows if r.label == label], 24)
+    ]
+    true, texts = [label for _, _, label in rows], [text for _, text, _ in rows]
+    right = 0
+    for part in topic_folds([name for name, _, _ in rows], true, texts, 10):
+        rest, test = [*part.fit, *part.choose], list(part.test)
+        assert {rows[i][0] for i in rest}.isdisjoint(rows[i][0] for i in test)
+        scores = word_scores([texts[i] for i in rest], torch.tensor([true[i] for i in rest]), [texts[i] for i in test])
+        right += sum((score > 0) == true[i] for i, score in zip(test, scores, strict=True))
+    assert 0.4 < right / len(rows) < 0.6
