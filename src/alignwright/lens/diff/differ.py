@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -33,15 +34,19 @@ LONGEST = 64
 
 @dataclass(frozen=True, eq=False)
 class TextStates:
-    """What the first model's blocks read and leave of one text: [L, T, H] each, and which tokens are sinks anywhere."""
+    """What the first model's blocks read and leave of one text: [L, T, H] each. `opening`: so many of its tokens begin
+    every text alike (a template's system message), and would count as many times as there are texts."""
 
     ids: tuple[int, ...]
+    opening: int
     reads_LTH: Tensor
     leaves_LTH: Tensor
 
     @property
     def kept_T(self) -> Tensor:
-        return ~torch.stack([sinks(states_TH) for states_TH in self.leaves_LTH]).any(0)
+        """The tokens that are looked at: behind the opening, and sinks nowhere."""
+        sinks_T = torch.stack([sinks(states_TH) for states_TH in self.leaves_LTH]).any(0)
+        return ~sinks_T & (torch.arange(len(self.ids), device=sinks_T.device) >= self.opening)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,8 @@ def text_states(policy: LocalModel, rows: Sequence[Sequence[int]]) -> list[TextS
     """Of each text what is read and left by every block."""
     layout, device = layout_of(policy), policy.device
     blocks = range(len(layout.blocks))
+    alike = takewhile(lambda ids: len(set(ids)) == 1, zip(*rows, strict=False))
+    opening = sum(1 for _ in alike) if len(rows) > 1 else 0
     results: list[TextStates] = []
     for row in rows:
         sites = [Site(layer, where) for where in ("resid_pre", "resid_post") for layer in blocks]
@@ -78,7 +85,7 @@ def text_states(policy: LocalModel, rows: Sequence[Sequence[int]]) -> list[TextS
         reads, leaves = (
             torch.stack([states[site][0] for site in sites if site.where == w]) for w in ("resid_pre", "resid_post")
         )
-        results.append(TextStates(tuple(row), reads, leaves))
+        results.append(TextStates(tuple(row), min(opening, len(row) - 1), reads, leaves))
     return results
 
 

@@ -86,7 +86,7 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         return Result(why, samples=[], findings=[untested(claim, job.model, why) for claim in stage.claims()])
     states = text_states(start, [text.ids for text in texts])
     changes = block_changes(policy, states)
-    own, shifts = _divergences(policy, start, texts)
+    own, shifts = _divergences(policy, start, texts, states[0].opening)
     random_changes, random_kl = _beside_random(policy, start, texts, states, {m.name: m.size for m in matrices})
     masks = [text.kept_T for text in states]
     own = [fmean(kl_T[kept_T].tolist()) for kl_T, kept_T in zip(own, masks, strict=True)]
@@ -133,7 +133,7 @@ def _texts(stage: DiffStage, job: JobContext, policy: LocalModel) -> list[_Text]
 
 
 def _divergences(
-    policy: LocalModel, start: LocalModel, texts: Sequence[_Text]
+    policy: LocalModel, start: LocalModel, texts: Sequence[_Text], opening: int
 ) -> tuple[list[Tensor], list[MovedToken]]:
     """The KL at each token of each text, and the tokens with what came next before and after."""
     each: list[Tensor] = []
@@ -142,7 +142,7 @@ def _divergences(
         new_TV, old_TV = log_probabilities(policy, text.ids), log_probabilities(start, text.ids)
         kl_T = divergence(new_TV, old_TV)
         each.append(kl_T)
-        for place, kl in enumerate(kl_T.tolist()):
+        for place, kl in list(enumerate(kl_T.tolist()))[min(opening, len(text.ids) - 1) :]:
             token, before, after = (
                 policy.chat.decode([int(i)]) for i in (text.ids[place], old_TV[place].argmax(), new_TV[place].argmax())
             )
