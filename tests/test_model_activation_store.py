@@ -127,3 +127,9 @@ def test_batches_are_one_pass_in_another_order(policy: LocalModel, rows: list[li
     assert torch.equal(mixed[mixed[:, 0].argsort()], order[order[:, 0].argsort()])
     again = torch.cat(list(store.batches(Site(0), 16, seed=3, sinks=True)))
     assert torch.equal(mixed, again)
+
+
+def test_no_batch_is_empty_where_shards_are_small(policy: LocalModel, rows: list[list[int]], tmp_path: Path) -> None:
+    store = ActivationStore.write(policy, rows, SITES, tmp_path / "store", shard_tokens=40)
+    batches = list(store.batches(Site(0), 10_000, seed=3, sinks=True))
+    assert [len(batch) for batch in batches] == [store.tokens]

@@ -131,9 +131,12 @@ def _ends(change_FV: Tensor) -> list[tuple[tuple[Tensor, Tensor], tuple[Tensor, 
 
 
 def _words(policy: LocalModel, ids: Tensor, values: Tensor) -> Words:
-    return tuple(
-        (policy.chat.decode([token]), value) for token, value in zip(ids.tolist(), values.tolist(), strict=True)
-    )
+    return tuple((token_text(policy, token), value) for token, value in zip(ids.tolist(), values.tolist(), strict=True))
+
+
+def token_text(policy: LocalModel, token: int) -> str:
+    """A token's text; of one of the template, which decodes to nothing, its name."""
+    return policy.chat.decode([token]) or str(policy.chat.tokenizer.convert_ids_to_tokens(token))
 
 
 def _top_places(firings: Firings, latents: int) -> dict[int, list[int]]:
@@ -155,6 +158,6 @@ def _example(policy: LocalModel, firings: Firings, place: int, rows: Sequence[Se
     ids, decode = rows[row], policy.chat.decode
     return TopExample(
         row=row, position=position, value=float(firings.active.value_A[place]),
-        before=decode(ids[max(0, position - AROUND) : position]), token=decode([ids[position]]),
+        before=decode(ids[max(0, position - AROUND) : position]), token=token_text(policy, ids[position]),
         after=decode(ids[position + 1 : position + 1 + AROUND]),
     )  # fmt: skip

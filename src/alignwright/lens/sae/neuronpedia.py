@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from alignwright.lens.sae.autoencoder import Autoencoder
-from alignwright.lens.sae.features import Firings, Latent
+from alignwright.lens.sae.features import Firings, Latent, token_text
 from alignwright.model.activations.sites import Site
 from alignwright.model.local_model import LocalModel
 
@@ -79,6 +79,6 @@ def _activation(policy: LocalModel, firings: Firings, entry_A: Tensor, row: int,
         values[position] = round(value, _DIGITS)
     largest = max(values)
     return {
-        "tokens": [policy.chat.decode([token]) for token in ids], "values": values, "maxValue": largest,
+        "tokens": [token_text(policy, token) for token in ids], "values": values, "maxValue": largest,
         "maxValueTokenIndex": values.index(largest), "minValue": min(values), "dataIndex": str(row),
     }  # fmt: skip
