@@ -384,7 +384,7 @@ def write_rows(path: Path, kind: str, field: str) -> None:
         return
     found = [
         _row(kind, field, f"{path.stem} {i}", i)
-        for i in range({"worked": 2, "held": 60, "statements": 60}.get(path.stem, COUNT))
+        for i in range({"worked": 2, "held": 60, "statements": 60, "everyday": 60}.get(path.stem, COUNT))
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in found))
 
@@ -467,7 +467,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "harm": {"deleted": ["b.txt"]},
                 **state,
             }
-        case ("probe" | "inside_deception", "data"):
+        case ("probe" | "inside_deception", "data") | ("gate", "capabilities" | "deception" | "goals"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
         case ("sae" | "crosscoder", "conversations"):
             return {"messages": [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"{i}."}]}
@@ -492,6 +492,17 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return prompt
 
 
+def _write_probe(folder: Path) -> None:
+    """A saved probe as it lies on disk; which model it is of is asked when the job runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sidecar = {
+        "format_version": 1, "polarity": "positives_high", "location": "layer_output", "pooling": "last",
+        "layer_ids": [0], "bias": 0.0, "meta": {"concept": "truth", "verdict": "signal", "reason": ""},
+    }  # fmt: skip
+    (folder / "probe.json").write_text(json.dumps(sidecar))
+    (folder / "probe.safetensors").write_bytes(b"")
+
+
 def write_named(folder: Path, data: object, kind: str = "intent") -> None:
     """Every file that a spec of somebody else's names, by the place where it is named."""
     if isinstance(data, list):
@@ -510,7 +521,9 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
         for name in names if "://" not in "".join(names) else ():
             home = folder / name.partition(":")[0]
             home.parent.mkdir(parents=True, exist_ok=True)
-            if name.partition(":")[0].endswith(".py"):
+            if name.startswith("./probes/"):
+                _write_probe(home)
+            elif name.partition(":")[0].endswith(".py"):
                 home.write_text(RULE)
             elif key == "constitution":
                 home.write_text(CONSTITUTION)

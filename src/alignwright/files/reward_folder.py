@@ -42,8 +42,8 @@ def reward_folder(path: Path) -> Path:
     if not safe_read.is_folder(path):
         state = "is a file" if safe_read.is_file(path) else "is not there"
         raise NoReward(
-            f"{path} {state}; a judge is reward, feedback, rules.yaml, file.py:function, or the folder of a run that"
-            " left a reward model"
+            f"{path} {state}; a judge is reward, feedback, rules.yaml, file.py:function, or the folder of a saved probe"
+            " or of a run that left a reward model"
         )
     if is_probe(path):
         return path
