@@ -153,6 +153,9 @@ def test_a_spec_says_what_is_wrong_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as error:
         check(path)
     assert any("1 pairs of dressings" in problem for problem in error.value.problems)
+    path.write_text(yaml.safe_dump(case | {"lens": [stage | {"limit": 4}]}))
+    with pytest.raises(SpecError, match="limit: must be greater than or equal to 8"):  # too few for its probe
+        check(path)
 
 
 def test_nothing_is_shown_where_nothing_was_dressed() -> None:

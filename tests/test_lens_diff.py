@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,11 @@ from tiny import make_tiny
 
 import alignwright as aw
 from alignwright.core.records import Finding
+from alignwright.experiment.check import check
+from alignwright.experiment.experiment import Intent
+from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
+from alignwright.job.data import Data
 from alignwright.lens.diff.differ import (
     block_changes,
     changed_weights,
@@ -23,7 +28,8 @@ from alignwright.lens.diff.differ import (
     text_states,
 )
 from alignwright.lens.diff.findings import DiffResult, findings_of
-from alignwright.lens.diff.knobs import DRAWS
+from alignwright.lens.diff.knobs import DRAWS, DiffStage
+from alignwright.lens.diff.run import _texts
 from alignwright.lens.diff.weights import matrix_changes, same_shape
 from alignwright.model.activations.edits import random_direction
 from alignwright.model.load import load
@@ -142,6 +148,27 @@ def test_predictions_move_after_the_token_that_changed(start: LocalModel, other:
 def test_models_of_other_shapes_are_refused(start: LocalModel, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="are no models of one shape"):
         same_shape(load(make_tiny(tmp_path / "deep", num_hidden_layers=3)), start)
+
+
+def test_a_text_that_stands_there_twice_counts_once(tmp_path: Path) -> None:
+    """Otherwise both halves of the texts may be the same, and share every direction."""
+    path = make_project(tmp_path)
+    rows = [json.dumps({"text": f"The {word} is here.", "topic": str(i)}) for i, word in enumerate("abcdefghi")]
+    path.with_name("twice.jsonl").write_text("\n".join(rows * 2) + "\n")
+    stage = DiffStage(by="diff", text=("twice.jsonl",), limit=100)
+    job = SimpleNamespace(data=Data(tmp_path, Intent()))
+    texts = _texts(stage, job, load(tmp_path / "model"))  # type: ignore[arg-type]
+    assert [text.words for text in texts] == [json.loads(row)["text"] for row in rows]
+    case = yaml.safe_load(path.read_text()) | {"promises": []}
+    path.with_name("same.jsonl").write_text((rows[0] + "\n") * 20)
+    path.write_text(yaml.safe_dump(case | {"lens": [{"by": "diff", "text": ["same.jsonl"]}]}))
+    with pytest.raises(SpecError, match="1 different texts: give at least 8"):
+        check(path)
+    path.write_text(
+        yaml.safe_dump(case | {"lens": [{"by": "diff", "text": ["text.jsonl"], "against": "http://127.0.0.1:9/v1#it"}]})
+    )
+    with pytest.raises(SpecError, match="against: a server gives no weights, which are compared: name a folder"):
+        check(path)
 
 
 def test_a_run_tells_what_training_changed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
 from alignwright.lens.gate.gate import gauge, halves, threshold_of
+from alignwright.lens.gate.knobs import GateStage
 from alignwright.lens.probe.battery import Texts
 from alignwright.model.activations.edits import unit
 
@@ -71,6 +72,17 @@ def test_a_threshold_lets_at_most_its_share_of_new_prompts_fire() -> None:
         float((numbers(seed, 1) > threshold_of(numbers(1000 + seed, 60).tolist(), 0.1)).item()) for seed in range(400)
     ]
     assert 0.05 < sum(shares) / 400 < 0.15
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.03, 0.05, 0.1, 0.2])
+def test_the_least_control_prompts_are_enough_for_the_share(share: float) -> None:
+    """Half of them set the threshold: above the highest of n lies a new one in 1 of n + 1 orders."""
+    stage = GateStage(by="gate", cases=("a",), control=("b",), goals=("c",), false_alarms=share)
+    scores = [float(i) for i in range(stage.least_control // 2)]
+    above = len(scores) + 1 - (scores.index(threshold_of(scores, share)) + 1)
+    assert above / (len(scores) + 1) <= share + 1e-12
+    if stage.least_control > 40:  # one less is too few
+        assert 1 / (stage.least_control // 2) > share
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +147,18 @@ def test_a_promise_on_a_concern_that_was_looked_for_is_answered() -> None:
     [
         ({"goals": []}, "looks for nothing"),
         ({"control": ["cases.jsonl"]}, "20 prompts stand under 'cases' too"),
-        ({"control": ["few.jsonl"]}, "30 control prompts: give at least 40"),
+        ({"control": ["few.jsonl"]}, "30 different control prompts: give at least 40"),
+        ({"control": ["same.jsonl"]}, "1 different control prompts: give at least 40"),
+        ({"false_alarms": 0.01}, "48 different control prompts: give at least 198"),
+        ({"false_alarms": 0.02, "limit": 60}, "limit is 60, and a threshold that lets 0.02 of .* takes 98 control"),
+        ({"limit": 2}, "limit: must be greater than or equal to 40"),
         ({"goals": ["one.jsonl"]}, "20 positive and 0 negative texts"),
     ],
 )
 def test_bad_input_is_one_line(spec: Path, knobs: dict[str, object], line: str) -> None:
     for name, rows in (
         ("few", [{"prompt": f"Few {i}?"} for i in range(30)]),
+        ("same", [{"prompt": "The same?"}] * 60),
         ("one", [{"text": f"x{i}", "label": 1} for i in range(20)]),
     ):
         spec.with_name(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

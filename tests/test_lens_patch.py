@@ -15,6 +15,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from model_families import make
 
+from alignwright.core.stage import KnobRows
 from alignwright.files.contrast_pairs import PromptPair
 from alignwright.lens.patch.attribution import STREAM, attribute
 from alignwright.lens.patch.components import Component, component_map, putting, random_sets, reading
@@ -189,6 +190,16 @@ def test_pairs_are_held_to_the_models_tokens(noisy: LocalModel) -> None:
     assert "begin alike to the end of one of them" in str(token_pair(noisy, 0, ended, chat=True))
     with pytest.raises(ValueError, match="'clean' and 'corrupt' are the same"):
         PromptPair(clean="A", corrupt="A", answer="X", wrong="Y")
+
+
+def test_a_pair_that_stands_there_twice_counts_once() -> None:
+    """Otherwise components are tried on the pair that chose them."""
+    rows = [PromptPair(clean="AB", corrupt="CB", answer="X", wrong="Y", topic=str(i)) for i in range(12)]
+    stage = PatchStage(by="patch", task="copies", pairs=("pairs.jsonl",))
+    file = KnobRows(("pairs", 0), "pairs.jsonl", tuple(rows), tuple(range(1, 13)))
+    assert [line for _, line in stage.row_faults([file])] == [
+        "1 different pairs: give at least 8, half of which choose what the others try"
+    ]
 
 
 def test_shares_halves_and_random_sets() -> None:

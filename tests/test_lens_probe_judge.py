@@ -109,6 +109,18 @@ def test_a_probes_folder_is_named_where_a_reward_models_is(policy: LocalModel, m
     states = end_states(policy, [[*row.prompt, *row.replies[0]]], [layer])[layer]
     assert scores[1] is not None
     assert scores[1].value == pytest.approx(float(probe.score(states)), abs=1e-4)
+    text = (folder / "probe.json").read_text()
+    for wrong, line in (
+        ('{"bias"', "it holds no JSON object; save it again, or name another"),
+        (json.dumps(sidecar | {"layer_ids": ["one"]}), "'one' is the number of no layer"),
+        (json.dumps(sidecar | {"bias": float("inf")}), "are not finite, so it scores nothing"),
+        (json.dumps(sidecar | {"meta": "none"}), "a probe of another model"),
+    ):
+        (folder / "probe.json").write_text(wrong)
+        with pytest.raises(ValueError, match=line) as error:
+            ProbeScorer.load(lambda: load(model), folder)
+        assert "delete" not in str(error.value)  # the folder is a person's own
+    (folder / "probe.json").write_text(text)
 
 
 def test_one_probe_is_trained_against_and_another_watches(policy: LocalModel, model: Path, tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ def test_what_cannot_be_steered_is_said_in_one_line(tmp_path: Path) -> None:
     second = save_steering(plain, edits, tmp_path / "second", model=folder)
     with pytest.raises(ModelError, match="steers what is steered itself; list all edits in one file"):
         resolve(str(second))
+    for wrong, kind, line in ((float("nan"), "add", "is not finite"), (0.0, "ablate", "points nowhere")):
+        write_tensors({"vector.0": torch.full((32,), wrong)}, folder / "steering.safetensors")
+        written(edits=[{"edit": kind, "site": "blocks.1.hook_resid_post", "vector": "vector.0"}])
+        with pytest.raises(ValueError, match=rf"steering.json: .*{line}"):
+            load(folder)
     (folder / "steering.safetensors").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"steering.safetensors: no whole safetensors file"):
         load(folder)
@@ -147,6 +152,16 @@ def test_any_direction_is_read(tmp_path: Path) -> None:
     assert direction_in(tmp_path / "two.safetensors", 1, layout)[0] == 1
     with pytest.raises(ValueError, match="was it made of another model"):
         direction_in(tmp_path / "wide.safetensors", 1, layout)
+    for name, value in (("nan", float("nan")), ("zero", 0.0)):
+        write_tensors({"direction.1": torch.full((32,), value)}, tmp_path / f"{name}.safetensors")
+        with pytest.raises(ValueError, match="is 0, or not finite, and points nowhere"):
+            direction_in(tmp_path / f"{name}.safetensors", 1, layout)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "one.safetensors").read_bytes()[:40])
+    with pytest.raises(
+        ValueError, match=r"cut.safetensors: it is no whole .*; save it again, or name another"
+    ) as error:
+        direction_in(tmp_path / "cut.safetensors", 1, layout)
+    assert "delete" not in str(error.value)  # the file is a person's own, and so is the folder that it is in
 
 
 def test_a_steered_model_is_measured_attacked_and_promised_about(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -30,8 +31,19 @@ class DamagedFile(ValueError):
 
     def __init__(self, path: Path, why: str, whole: Path | None = None) -> None:
         """`whole` is the folder that must be made anew; none: the one that the file is in."""
+        self.path, self.why = path, why
         remedy = f"delete {whole or path.parent} and run the same command again, which makes anew what was in it"
         super().__init__(f"{path}: {why}, so it is not as the run left it; {remedy}")
+
+
+@contextmanager
+def given_by_a_person() -> Generator[None]:
+    """What is read meanwhile is named in a spec and no file of the run's own: no command makes it anew, so nobody is
+    told to delete the folder that it is in. Raises ValueError in place of DamagedFile."""
+    try:
+        yield
+    except DamagedFile as error:
+        raise ValueError(f"{error.path}: {error.why}; save it again, or name another") from None
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -78,7 +78,7 @@ class AwarenessStage(Stage):
         " of all on dressings that are not held out",
     )
     scale: Positive = Field(default=1.0, description="how much of the mean difference is added, or taken off")
-    limit: Annotated[Count | None, Effort(24, 100, 100000)] = Field(
+    limit: Annotated[Annotated[int, Field(ge=LEAST)] | None, Effort(24, 100, 100000)] = Field(
         default=None, description="at most so many requests of each kind (from effort)"
     )
     max_new_tokens: Annotated[Count | None, Effort(24, 48, 128)] = Field(default=None, description=NEW_TOKENS)

@@ -24,7 +24,9 @@ def measure_awareness(stage: AwarenessStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     dressings = read_dressings(job.data.path(stage.dressings) if stage.dressings else None)
     items = job.data.items(stage.requests, RefusalItem, None)
     requests = [

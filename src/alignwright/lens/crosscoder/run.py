@@ -35,7 +35,9 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     site = Site(resolve_layer(stage.layer, len(layout_of(policy).blocks)))
     rows = corpus(policy, texts_of(stage, job), resolved(stage.tokens))
     trained = [_store(policy, part, site, job, f"{name}-trained") for name, part in _parts(rows)]

@@ -48,7 +48,9 @@ class DiffStage(Stage):
     by: Literal["diff"]
     text: Annotated[Paths, Reads(TextItem)] = Field(default=(), description="plain texts that are read by both models")
     prompts: Annotated[Paths, Reads("prompts")] = Field(default=(), description="prompts that are read by both models")
-    against: Annotated[str | None, NamesModel(no_server="its weights are compared")] = Field(
+    against: Annotated[
+        str | None, NamesModel(no_server="a server gives no weights, which are compared: name a folder, or a Hub id")
+    ] = Field(
         default=None,
         min_length=1,
         description="compare every model of the run with this one; by default the trained with the start model",
@@ -76,9 +78,9 @@ class DiffStage(Stage):
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer texts than are needed for two halves."""
-        count = sum(len(file.rows) for file in files)
-        if 0 < count < LEAST:
-            yield (files[0].knob[0],), f"{count} texts: give at least {LEAST}"
+        texts = [row.text if isinstance(row, TextItem) else row.conversation for file in files for row in file.rows]
+        if 0 < (count := len(set(texts))) < LEAST:
+            yield (files[0].knob[0],), f"{count} different texts: give at least {LEAST}"
 
     def estimate(self, sizes: Sizes) -> Cost:
         rows = sum(sizes.files(self, knob).rows for knob in ("text", "prompts"))

@@ -76,7 +76,9 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     start = job.start() if stage.against is None else _other_model(stage.against, job)
     same_shape(policy, start)
     texts = _texts(stage, job, policy)
@@ -117,7 +119,8 @@ def _other_model(name: str, job: JobContext) -> LocalModel:
 
 
 def _texts(stage: DiffStage, job: JobContext, policy: LocalModel) -> list[_Text]:
-    """The first tokens of every text and prompt."""
+    """The first tokens of every text and prompt, those that begin alike once: a direction that two halves share is
+    none if the same text stands in both."""
     texts: list[_Text] = []
     for name in stage.text:
         for row in job.data.read(name, TextItem).rows:
@@ -129,7 +132,7 @@ def _texts(stage: DiffStage, job: JobContext, policy: LocalModel) -> list[_Text]
             words = " ".join(message.content for message in prompt.conversation.messages)
             ids = tuple(policy.chat.prompt(prompt.conversation))[:LONGEST]
             texts.append(_Text(prompt.id, prompt.topic or part_name(name), ids, words))
-    return subsample_evenly(texts, resolved(stage.limit))
+    return subsample_evenly(list({text.ids: text for text in texts}.values()), resolved(stage.limit))
 
 
 def _divergences(

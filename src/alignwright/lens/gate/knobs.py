@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -11,7 +12,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.layer import AnyLayer
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.labelled_texts import LabelledText
 from alignwright.lens.gate import section
@@ -81,7 +82,7 @@ class GateStage(Stage):
     false_alarms: float = Field(
         default=0.05, ge=0.01, le=0.2, description="the share of control prompts that a threshold lets fire"
     )
-    limit: Annotated[Count | None, Effort(200, 1000, 100000)] = Field(
+    limit: Annotated[Annotated[int, Field(ge=LEAST_CONTROL)] | None, Effort(200, 1000, 100000)] = Field(
         default=None, description="at most so many cases, and control prompts (from effort)"
     )
 
@@ -92,7 +93,17 @@ class GateStage(Stage):
                 "looks for nothing: give labelled texts under 'capabilities', 'deception' or 'goals'; what is not"
                 " given is untested"
             )
+        if self.limit is not None and self.limit < self.least_control:
+            raise ValueError(
+                f"limit is {self.limit}, and a threshold that lets {self.false_alarms:g} of ordinary prompts fire takes"
+                f" {self.least_control} control prompts; raise the limit, or false_alarms"
+            )
         return self
+
+    @property
+    def least_control(self) -> int:
+        """Control prompts of whose half one lies above the threshold's quantile: of n, 1 / (n + 1) at least."""
+        return max(LEAST_CONTROL, 2 * math.ceil(1 / self.false_alarms - 1))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -124,11 +135,11 @@ class GateStage(Stage):
             knob: [row.conversation.id for file in files if file.knob[0] == knob for row in file.rows]
             for knob in ("control", "cases")
         }
-        if prompts["control"] and len(prompts["control"]) < LEAST_CONTROL:
+        if prompts["control"] and (count := len(set(prompts["control"]))) < self.least_control:
             yield (
                 ("control",),
-                f"{len(prompts['control'])} control prompts: give at least {LEAST_CONTROL}, half of which set the"
-                " thresholds",
+                f"{count} different control prompts: give at least {self.least_control}, half of which set the"
+                f" thresholds that {self.false_alarms:g} of ordinary prompts are above",
             )
         if shared := set(prompts["control"]) & set(prompts["cases"]):
             yield (

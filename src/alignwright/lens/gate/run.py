@@ -28,11 +28,15 @@ def measure_gate(stage: GateStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     limit, count = resolved(stage.limit), len(layout_of(policy).blocks)
     layers = list(range(count)) if stage.layer is None else [resolve_layer(stage.layer, count)]
     cases = subsample_evenly(job.data.prompts(stage.cases), limit)
-    control = subsample_evenly(job.data.prompts(stage.control), limit)
+    control = subsample_evenly(
+        list({prompt.conversation.id: prompt for prompt in job.data.prompts(stage.control)}.values()), limit
+    )
     states, calm = (last_states(policy, [prompt.conversation for prompt in side], layers) for side in (cases, control))
     setting, counting = halves([prompt.conversation.id for prompt in control])
     samples: list[SampleResult] = []

@@ -55,7 +55,9 @@ def measure_inside_deception(stage: InsideDeceptionStage, job: JobContext) -> Re
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     statements = statements_of(stage, job)
     count = len(layout_of(policy).blocks)
     layers = list(range(count)) if stage.layer is None else [resolve_layer(stage.layer, count)]

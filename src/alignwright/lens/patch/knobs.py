@@ -90,9 +90,12 @@ class PatchStage(Stage):
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer pairs than are needed to choose on one half and try on the other."""
-        count = len(rows_under(files, "pairs"))
+        count = len({(row.clean, row.corrupt, row.answer, row.wrong) for row in rows_under(files, "pairs")})
         if 0 < count < LEAST:
-            yield ("pairs",), f"{count} pairs: give at least {LEAST}, half of which choose what the others try"
+            yield (
+                ("pairs",),
+                f"{count} different pairs: give at least {LEAST}, half of which choose what the others try",
+            )
 
     def estimate(self, sizes: Sizes) -> Cost:
         return Cost.of(_RUNS * sizes.files(self, "pairs").at_most(resolved(self.limit)).tokens)

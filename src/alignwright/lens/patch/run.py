@@ -43,9 +43,12 @@ def measure_patch(stage: PatchStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     rows = [(row, row.topic or part_name(name)) for name in stage.pairs for row in job.data.read(name, PromptPair).rows]
-    rows = subsample_evenly(rows, resolved(stage.limit))
+    different = {(row.clean, row.corrupt, row.answer, row.wrong): (row, topic) for row, topic in rows}
+    rows = subsample_evenly(list(different.values()), resolved(stage.limit))
     fits = [token_pair(policy, place, row, stage.chat) for place, (row, _) in enumerate(rows)]
     pairs = [each for each in fits if isinstance(each, TokenPair)]
     unfit = {place: each for place, each in enumerate(fits) if isinstance(each, str)}

@@ -9,6 +9,7 @@ controls, and the fingerprint of the model that it is of. Never a pickle.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,14 @@ def load_probe(folder: Path, policy: LoadedModel | None = None) -> tuple[Probe, 
             f"{folder / SIDECAR}: {saw} is not read here: a probe reads one layer's output at the last token, positives"
             " high"
         )
-    mark = (sidecar.get("meta") or {}).get("fingerprint")
+    if not isinstance(layer := sidecar["layer_ids"][0], int):
+        raise ValueError(f"{folder / SIDECAR}: {layer!r} is the number of no layer; save the probe again")
+    meta = sidecar.get("meta")
+    mark = meta.get("fingerprint") if isinstance(meta, dict) else None
     if policy is not None and mark != model_mark(policy):
         raise ValueError(
             f"{folder}: a probe of another model ({mark}) than {policy.name} ({model_mark(policy)}); fit one to this"
         )
-    layer = int(sidecar["layer_ids"][0])
     try:
         tensors = load_file(folder / TENSORS)
     except (SafetensorError, OSError) as error:
@@ -66,4 +69,7 @@ def load_probe(folder: Path, policy: LoadedModel | None = None) -> tuple[Probe, 
         ) from None
     if f"weights.{layer}" not in tensors:
         raise ValueError(f"{folder / TENSORS}: no weights.{layer}, which {SIDECAR} names; save the probe again")
-    return Probe(tensors[f"weights.{layer}"], float(sidecar["bias"])), layer
+    probe = Probe(tensors[f"weights.{layer}"], float(sidecar["bias"]))
+    if not (bool(probe.weights.isfinite().all()) and math.isfinite(probe.bias)):
+        raise ValueError(f"{folder}: its weights or its bias are not finite, so it scores nothing; fit it again")
+    return probe, layer

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alignwright.core.records import Prompt, Score
+from alignwright.files.contents import given_by_a_person
 from alignwright.lens.probe.file_format import load_probe
 from alignwright.lens.probe.fit import Probe
 from alignwright.model.activations.last_states import end_states
@@ -30,7 +31,8 @@ class ProbeScorer:
     def load(cls, policy_loader: Callable[[], LoadedModel], folder: Path) -> ProbeScorer:
         """Open a saved probe over its own model. Raises ValueError where that is another."""
         policy = policy_loader()
-        return cls(folder.parent.name, policy, *load_probe(folder, policy))
+        with given_by_a_person():
+            return cls(folder.parent.name, policy, *load_probe(folder, policy))
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
         """A score for each reply to each prompt, above 0 where the probe sees the concept; None for a reply without

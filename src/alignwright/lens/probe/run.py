@@ -55,7 +55,9 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     rows = _rows(stage, job)
     labelled = [row for row in rows if row.label != "control"]
     control = [row for row in rows if row.label == "control"]

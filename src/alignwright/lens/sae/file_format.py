@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignwright.files.contents import json_object
+from alignwright.files.contents import given_by_a_person, json_object
 from alignwright.lens.sae.autoencoder import Architecture, Autoencoder
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site
@@ -69,7 +69,8 @@ def load_autoencoder(
     """A saved dictionary and where it belongs. Raises ValueError for one that cannot be read, and for one of another
     width, place or model than these."""
     path = folder / CONFIG
-    config = _current(json_object(path))
+    with given_by_a_person():
+        config, tensors = _current(json_object(path)), load_tensors(folder / WEIGHTS)
     architecture, metadata = config.get("architecture"), config.get("metadata") or {}
     if architecture not in _READABLE:
         raise ValueError(
@@ -82,7 +83,6 @@ def load_autoencoder(
         own_site = Site.named(str(metadata.get("hook_name")))
     except ValueError as error:
         raise ValueError(f"{path}: hook_name: {error}") from None
-    tensors = load_tensors(folder / WEIGHTS)
     _check_tensors(folder / WEIGHTS, tensors, config)
     if policy is not None:
         _check_model(folder, config, metadata, own_site, policy)

@@ -54,7 +54,9 @@ def measure_sae(stage: SaeStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     site = Site(resolve_layer(stage.layer, len(layout_of(policy).blocks)))
     rows = corpus(policy, texts_of(stage, job), resolved(stage.tokens))
     fit = ActivationStore.write(policy, rows.fit, [site], job.at_work / "fit")
@@ -173,7 +175,7 @@ def _recovered(model: str, losses: Losses, texts: Sequence[int]) -> list[Finding
         ("sae.recovered_mean", losses.mean, "the mean"),
     ):
         value = losses.recovered(worst, texts)
-        why = f"{what} in the activations' place make the loss no larger, so there is nothing to recover"
+        why = f"the loss is no larger with {what} in the activations' place, so there is nothing to recover"
         finding = finding_of(CLAIMS, claim, model, value, losses.tokens, method)
         findings.append(finding if value else finding.model_copy(update={"detail": {"untested": why}}))
     return findings

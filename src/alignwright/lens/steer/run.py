@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.core.stage import resolved
+from alignwright.files.contents import given_by_a_person
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
@@ -34,7 +35,9 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
     try:
         policy = job.policy()
     except NotServed as refusal:
-        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+        return Result(
+            f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
+        )
     layer, vector_H = _direction(stage, job, policy)
     write_tensors({f"direction.{layer}": vector_H.contiguous()}, job.folder / DIRECTION)
     _keep_steering(stage, job, policy, layer, vector_H)
@@ -63,9 +66,11 @@ def _direction(stage: SteerStage, job: JobContext, policy: LocalModel) -> tuple[
 def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]:
     """The direction of a file, and its block: the one that there is, or of several that of this layer. Raises
     ValueError for a file that holds none of this model."""
+    with given_by_a_person():
+        tensors = load_tensors(path)
     vectors = {
         int(name.rpartition(".")[2]): vector
-        for name, vector in load_tensors(path).items()
+        for name, vector in tensors.items()
         if name.startswith(("direction.", "weights.")) and name.rpartition(".")[2].isdigit()
     }
     place = next(iter(vectors)) if len(vectors) == 1 else resolve_layer(layer, len(layout.blocks))
@@ -80,6 +85,8 @@ def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]
             f"{path}: direction.{place} has the shape {list(vector_H.shape)}, and the model {len(layout.blocks)} blocks"
             f" of {layout.hidden}; was it made of another model?"
         )
+    if not 0 < float(vector_H.norm()) < float("inf"):
+        raise ValueError(f"{path}: direction.{place} is 0, or not finite, and points nowhere; name another file")
     return place, vector_H
 
 

@@ -11,6 +11,7 @@ Shapes: B rows, T tokens, H hidden size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,6 +108,13 @@ def check_edits(policy: LoadedModel, edits: Sequence[Edit | Rewrite]) -> Layout:
                 f"{edit.site.name}: a vector of the shape {list(vector.shape)} does not fit a stream of"
                 f" {layout.hidden}; was it made of another model?"
             )
+        scale = edit.scale if isinstance(edit, Add) else 1.0
+        if not (bool(vector.isfinite().all()) and math.isfinite(scale)):
+            raise ValueError(
+                f"{edit.site.name}: a vector (or its scale, {scale:g}) is not finite, so nothing is steered"
+            )
+        if isinstance(edit, Ablate):
+            unit(vector)  # one of length 0 points nowhere
     return layout
 
 

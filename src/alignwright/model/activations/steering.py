@@ -80,7 +80,10 @@ def load_steering(folder: Path, policy: LoadedModel) -> list[Edit]:
             )
         site, vector = Site.named(entry.site), vectors[entry.vector]
         edits.append(Add(site, vector, entry.scale) if entry.edit == "add" else Ablate(site, vector))
-    check_edits(policy, edits)
+    try:
+        check_edits(policy, edits)
+    except ValueError as error:
+        raise ValueError(f"{folder / STEERING}: {error}") from None
     return edits
 
 
