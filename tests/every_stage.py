@@ -81,6 +81,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "awareness": {"requests": "refusal.jsonl", "layer": 1},
     "inside_deception": {"data": "statements.jsonl", "layer": 1},
     "crosscoder": {"text": "plain.jsonl", "latents": 8, "k": 2},
+    "persona": {"trait": "shouting", "contrast": "held_pairs.jsonl", "data": "replies.jsonl", "layer": 1},
     "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -104,6 +105,8 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "kl_target": {"kl_coef": 0.1},
     "judge_labels": {"judge": "self"},
     "probe.positive": {"negative": "watch.jsonl"},
+    "persona.questions": {"instructions": ["Shout!", "Whisper."]},
+    "persona.instructions": {"questions": "held.jsonl"},
     "probe.negative": {"positive": "held.jsonl"},
 }
 """Options that do something only beside others."""
@@ -187,6 +190,9 @@ SPECIAL: dict[str, list[Any]] = {
     "honest": ["Be honest."],
     "lying": ["Lie!"],
     "crosscoder.layer": [0, 0.5],
+    "persona.layer": [0, 0.5],
+    "persona.trait": ["shouting"],
+    "persona.instructions": [["Shout!", "Whisper."]],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -211,6 +217,7 @@ PATHS = {
     "judge_labels": "fulfilled.jsonl",
     "patch.pairs": "contrast.jsonl", "conversations": "talks.jsonl",
     "inside_deception.data": "statements.jsonl",
+    "persona.data": "replies.jsonl", "contrast": "held_pairs.jsonl", "persona.questions": "held.jsonl",
     "cases": "watch.jsonl", "control": "held.jsonl", "capabilities": "labelled_texts.jsonl",
     "gate.deception": "labelled_texts.jsonl", "goals": "labelled_texts.jsonl",
     "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
@@ -251,6 +258,8 @@ def options(section: str, name: str, record: type[Record]) -> Iterator[tuple[str
                 stage.pop("name")
             if knob == "direction":  # in place of the requests that it is made of
                 stage.pop("requests")
+            if name == "persona" and knob in ("questions", "instructions"):  # in place of a contrast
+                stage.pop("contrast")
             yield f"{section}.{name}.{knob}={value}", stage
 
 
@@ -367,6 +376,7 @@ def write_data(folder: Path) -> None:
         "labelled_texts.jsonl": ("probe", "data"), "tried.jsonl": ("value", "prompts"),
         "contrast.jsonl": ("patch", "pairs"),
         "statements.jsonl": ("inside_deception", "data"),
+        "replies.jsonl": ("persona", "data"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -469,6 +479,10 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             }
         case ("probe" | "inside_deception", "data") | ("gate", "capabilities" | "deception" | "goals"):
             return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
+        case ("persona", "data"):
+            return prompt | {"reply": f"{mark}!", "label": i % 2}
+        case ("persona", "contrast"):
+            return prompt | {"chosen": f"{mark.upper()}!", "rejected": f"{mark}."}
         case ("sae" | "crosscoder", "conversations"):
             return {"messages": [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"{i}."}]}
         case ("transcripts", _):

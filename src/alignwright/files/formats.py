@@ -51,6 +51,7 @@ Kind = Literal[
     "agent_scenario",
     "labelled_text",
     "contrast_pair",
+    "training_reply",
 ]
 _PROMPT = (
     "prompt",

@@ -1,1 +1,1 @@
-"""What does the model hold inside: probes for concepts, the logit lens, steering, sparse autoencoders, crosscoders?"""
+"""What does the model hold inside: probes, the logit lens, steering, sparse autoencoders, crosscoders, personas?"""

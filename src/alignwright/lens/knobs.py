@@ -9,6 +9,7 @@ from alignwright.lens.gate.knobs import GateStage
 from alignwright.lens.inside_deception.knobs import InsideDeceptionStage
 from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.patch.knobs import PatchStage
+from alignwright.lens.persona.knobs import PersonaStage
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.sae.knobs import SaeStage
 from alignwright.lens.steer.knobs import SteerStage
@@ -24,4 +25,5 @@ AnyLens = (
     | AwarenessStage
     | GateStage
     | CrosscoderStage
+    | PersonaStage
 )

@@ -21,6 +21,8 @@ from alignwright.lens.logit_lens.knobs import LogitLensStage
 from alignwright.lens.logit_lens.run import measure_logit_lens
 from alignwright.lens.patch.knobs import PatchStage
 from alignwright.lens.patch.run import measure_patch
+from alignwright.lens.persona.knobs import PersonaStage
+from alignwright.lens.persona.run import measure_persona
 from alignwright.lens.probe.knobs import ProbeStage
 from alignwright.lens.probe.run import measure_probe
 from alignwright.lens.sae.knobs import SaeStage
@@ -52,5 +54,7 @@ def run(stage: AnyLens, job: JobContext) -> Result:
             return measure_gate(stage, job)
         case CrosscoderStage():
             return measure_crosscoder(stage, job)
+        case PersonaStage():
+            return measure_persona(stage, job)
         case _ as never:
             assert_never(never)

@@ -68,6 +68,7 @@ KNOBS: dict[Kind, str] = {
     "agent_scenario": "agent `data`",
     "labelled_text": "probe `data`",
     "contrast_pair": "patch `pairs`",
+    "training_reply": "persona `data`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

@@ -40,7 +40,7 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
         )
     layer, vector_H = _direction(stage, job, policy)
     write_tensors({f"direction.{layer}": vector_H.contiguous()}, job.folder / DIRECTION)
-    _keep_steering(stage, job, policy, layer, vector_H)
+    keep_steering(job, policy, layer, vector_H, stage.scale, stage.direction or "harmful less harmless requests")
     items = job.data.items(stage.tried, RefusalItem, None)
     both = [
         item
@@ -90,16 +90,17 @@ def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]
     return place, vector_H
 
 
-def _keep_steering(stage: SteerStage, job: JobContext, policy: LocalModel, layer: int, vector_H: Tensor) -> None:
-    """The steered models as folders that name the model they steer, and the vector for llama.cpp."""
-    meta = {"layer": layer, "from": stage.direction or "harmful less harmless requests", "stage": job.name}
+def keep_steering(job: JobContext, policy: LocalModel, layer: int, vector_H: Tensor, scale: float, source: str) -> None:
+    """The steered models as folders that name the model they steer, and the vector for llama.cpp. `source`: what it
+    was made of."""
+    meta = {"layer": layer, "from": source, "stage": job.name}
     if (model := job.kept_as) is not None:
-        ablated, added = ablate_everywhere(layout_of(policy), vector_H), [Add(Site(layer), vector_H, stage.scale)]
+        ablated, added = ablate_everywhere(layout_of(policy), vector_H), [Add(Site(layer), vector_H, scale)]
         for name, edits in (("ablated", ablated), ("added", added)):
             save_steering(policy, edits, job.folder / STEERING_FOLDER / name, model=model, meta=meta)
     if layer > 0:
         model_type = str(policy.model.config.model_type)
-        write_control_vector({layer: vector_H * stage.scale}, job.folder / CONTROL_VECTOR, model_type=model_type)
+        write_control_vector({layer: vector_H * scale}, job.folder / CONTROL_VECTOR, model_type=model_type)
 
 
 def save_steered(policy: LocalModel, how: str, vector_H: Tensor, layer: int, folder: Path) -> None:
