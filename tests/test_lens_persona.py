@@ -303,6 +303,10 @@ def test_of_a_trained_model_it_says_how_far_its_replies_moved(spec: Path, tmp_pa
     assert abs(moved.value) < 0.5  # next to nothing was learnt, and no shouting
     assert own["persona.shouting.moved_beside", "train.0.sft"].value is not None
     assert ("persona.shouting.shift", "train.0.sft") not in own  # the data is looked over before training alone
+    # what is looked over may be what is trained on: pairs, by a mapping of their columns
+    pairs = {"file": "pairs.jsonl", "columns": {"chosen": "reply", "rejected": "other"}}
+    path.write_text(yaml.safe_dump(case | {"lens": [case["lens"][0] | {"data": [pairs]}]}))
+    check(path)
     # a promise about the data is one about the start model, and a run that trains says so
     path.write_text(yaml.safe_dump(case | {"promises": ["persona.shouting.shift < 0.1"]}))
     with pytest.raises(SpecError, match="measured of the start model alone"):

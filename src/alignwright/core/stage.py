@@ -26,7 +26,7 @@ from alignwright.core.section import FindingTable, Section
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]
 Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels", "attacks", "transcripts"]
-Use = Literal["trained", "watched", "measured", "settings", "tasks"]
+Use = Literal["trained", "watched", "measured", "examined", "settings", "tasks"]
 Knob = tuple[str | int, ...]
 """A knob's path inside its stage: ("prompts",), ("stop", "gold")."""
 Count = Annotated[int, Field(ge=1)]
@@ -44,7 +44,8 @@ Mark = TypeVar("Mark", "Reads", "NamesModel", "NamesJudge", "Effort")
 @dataclass(frozen=True)
 class Reads:
     """The knob names data files. `kind`: what its rows are, or the record that each becomes; None
-    where a file is no rows (rules, wrappers). `besides`: values that name no file. `folder`: it may be
+    where a file is no rows (rules, wrappers). `use`: rows that are examined are training data that is
+    looked over, and may be trained on too. `besides`: values that name no file. `folder`: it may be
     a folder."""
 
     kind: Rows | type[Record] | None = None

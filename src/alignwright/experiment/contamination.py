@@ -66,6 +66,7 @@ class SpecFile:
 def overlaps(files: list[SpecFile], constitution: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
     """Prompts that are both trained on and measured, or that decide where training stops and are
     measured: a line for each two files."""
+    files = [file for file in files if file.reads.use != "examined"]  # training data itself, looked over
     if all(file.trained for file in files):
         return
     trained = _uses([file for file in files if file.trained], "trained on")

@@ -81,7 +81,7 @@ class PersonaStage(Stage):
     instructions: tuple[str, ...] = Field(
         default=(), description="two system prompts for questions: one that asks for the trait, one that forbids it"
     )
-    data: Annotated[Paths, Reads(TrainingReply)] = Field(
+    data: Annotated[Paths, Reads(TrainingReply, use="examined")] = Field(
         min_length=1,
         description="the training data: prompt and reply (or messages), with other (a reply that it is held beside, by"
         " default the model's own) and label (1: known to show the trait)",
