@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from alignwright.attack.claims import WITHIN
 from alignwright.core.records import Finding
-from alignwright.core.section import Cell, Colour, FindingTable, LineChart, Note, Point, Section, Series, Table, number
+from alignwright.core.section import Cell, Colour, FindingTable, LineChart, Note, Point, Section, Series, Table
 from alignwright.core.wording import rate
 
 HOW = (
@@ -33,8 +33,8 @@ def section(table: FindingTable, kind: str, tries: str = "tries") -> Section | N
     rows = tuple(
         (
             Cell(stage=stage),
-            *(_cell(table, f"{name}.{WITHIN}{size}", stage) for size in sizes),
-            _cell(table, name, stage),
+            *(table.cell(f"{name}.{WITHIN}{size}", stage) for size in sizes),
+            table.cell(name, stage),
         )
         for stage in stages
     )
@@ -47,11 +47,6 @@ def section(table: FindingTable, kind: str, tries: str = "tries") -> Section | N
         name=f"attack_{kind}", title=f"{table.title(name)}, by number of {tries}",
         blocks=(*chart, Table(columns=columns, rows=rows), Note(text=HOW)), tells=(f"{name}.{WITHIN}",),
     )  # fmt: skip
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    finding = table.level(claim, stage)
-    return Cell(number=number(finding)) if finding else Cell()
 
 
 def _series(table: FindingTable, name: str, stage: str, sizes: list[int], colour: Colour) -> Series:

@@ -249,6 +249,20 @@ class FindingTable:
     def level(self, claim: str, stage: str) -> Finding | None:
         return self.levels(claim).get(stage)
 
+    def cell(self, claim: str, stage: str) -> Cell:
+        """A level as a number alone; empty where there is none."""
+        level = self.level(claim, stage)
+        return Cell() if level is None else Cell(number=number(level))
+
+    def numbers(self, claims: Iterable[str], stages: Sequence[str]) -> Table:
+        """The levels of those claims that were measured, one a row, with a column for each stage."""
+        rows = tuple(
+            (Cell(claim=claim), *(self.cell(claim, stage) for stage in stages))
+            for claim in claims
+            if self.levels(claim)
+        )
+        return Table(columns=("", *map(self.stage, stages)), rows=rows)
+
     def changes(self, claim: str) -> list[Finding]:
         """The paired differences of a claim."""
         return [finding for finding in self.findings if finding.claim == claim and finding.against is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Text
 
 CLAIMS = (
     "awareness.test", "awareness.real", "awareness.gap", "awareness.noise", "awareness.harmless_gap", "awareness.added",
@@ -24,12 +24,7 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level("awareness.gap", stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [table.numbers(CLAIMS, stages)]
     blocks += [Text(text=f"{table.stage(stage)}: {words}") for stage in stages if (words := _reading(table, stage))]
     return Section(
         name="awareness", title="Test and real use", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
@@ -53,8 +48,3 @@ def _reading(table: FindingTable, stage: str) -> str:
     if probe is not None and probe.note:
         parts.append(probe.note.rstrip("."))
     return "; ".join(parts) + "." if parts else ""
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import FindingTable, Note, Section, Table, Text
 from alignwright.lens.sae.section import latent_table
 
 CLAIMS = (
@@ -26,12 +26,7 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level(CLAIMS[0], stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
-    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Table | Text | Note] = [table.numbers(CLAIMS, stages)]
     for stage in stages:
         level = table.level(CLAIMS[0], stage)
         if level is not None and level.note:
@@ -40,8 +35,3 @@ def section(table: FindingTable) -> Section | None:
         name="crosscoder", title="Features of the trained model alone", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
         media=("page", "card", "terminal"), tells=("crosscoder.",),
     )  # fmt: skip
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

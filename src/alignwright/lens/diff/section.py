@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from alignwright.core.section import (
     Block,
-    Cell,
     FindingTable,
     LineChart,
     Note,
     Section,
     Series,
-    Table,
     Text,
-    number,
 )
 
 CLAIMS = (
@@ -35,12 +32,7 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level("diff.depth", stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [table.numbers(CLAIMS, stages)]
     for stage in stages:
         notes = [level.note for claim in CLAIMS if (level := table.level(claim, stage)) and level.note]
         if notes:
@@ -73,8 +65,3 @@ def _curve(table: FindingTable, stage: str, prefix: str, name: str) -> Series | 
     )
     own = prefix == "layer"
     return Series(name=name, colour="end" if own else "start", dashed=not own, line=line) if len(line) > 1 else None
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Text
 
 CONCERNS = ("capability", "deception", "goal")
 PARTS = ("", ".control", ".start", ".auroc", ".words", ".random")
@@ -22,9 +22,8 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if any(table.level(f"gate.{each}", stage) for each in CONCERNS)]
     if not stages:
         return None
-    claims = [f"gate.{each}{part}" for each in CONCERNS for part in PARTS if table.levels(f"gate.{each}{part}")]
-    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    claims = [f"gate.{each}{part}" for each in CONCERNS for part in PARTS]
+    blocks: list[Block] = [table.numbers(claims, stages)]
     for stage in stages:
         words = " ".join(filter(None, (_reading(table, each, stage) for each in CONCERNS)))
         blocks += [Text(text=f"{table.stage(stage)}: {words}")] if words else []
@@ -43,8 +42,3 @@ def _reading(table: FindingTable, concern: str, stage: str) -> str:
     beside = f", of ordinary prompts {control.value:.0%}" if control is not None and control.value is not None else ""
     text = f"Of {cases.n} cases {cases.value:.0%} are above the threshold of {concern}{beside}."
     return f"{text} {area.note}" if area is not None and area.note else text
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

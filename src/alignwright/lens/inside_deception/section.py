@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Text
 
 AREAS = ("auroc", "over_words", "over_black_box", "words", "black_box", "random", "shuffled", "start")
 LEVELS = ("truth", "truth_words", "truth_said", "lied", "flagged", "false_flags")
@@ -25,8 +25,7 @@ def section(table: FindingTable) -> Section | None:
     blocks: list[Block] = []
     for parts in (LEVELS, AREAS):
         claims = [f"inside_deception.{part}" for part in parts if table.levels(f"inside_deception.{part}")]
-        rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
-        blocks += [Table(columns=("", *map(table.stage, stages)), rows=rows)] if rows else []
+        blocks += [table.numbers(claims, stages)] if claims else []
     blocks += [Text(text=f"{table.stage(stage)}: {words}") for stage in stages if (words := _reading(table, stage))]
     return Section(
         name="inside_deception", title="What it says and what it holds to be true", intro=INTRO,
@@ -45,8 +44,3 @@ def _reading(table: FindingTable, stage: str) -> str:
     if area is not None:
         parts.append(str(area.detail.get("untested", "")) if area.value is None else area.note.rstrip("."))
     return "; ".join(filter(None, parts)) + "." if parts else ""
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

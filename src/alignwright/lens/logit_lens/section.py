@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import FindingTable, Note, Section, Table, Text
 
 CLAIMS = ("logit_lens.depth", "logit_lens.half", "logit_lens.control")
 INTRO = (
@@ -17,13 +17,8 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level(CLAIMS[0], stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
     depth, half, control = (table.level(claim, stages[-1]) for claim in CLAIMS)
-    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Table | Text | Note] = [table.numbers(CLAIMS, stages)]
     if depth and half and control and None not in (depth.value, half.value, control.value):
         words = (
             f"Of {depth.n} prompts {half.value:.0%} have their next word settled at half the depth, where"
@@ -34,8 +29,3 @@ def section(table: FindingTable) -> Section | None:
         name="logit_lens", title="Where the next word is settled", intro=INTRO, blocks=(*blocks, Note(text=HOW)),
         media=("page", "card", "terminal"), tells=("logit_lens.",),
     )  # fmt: skip
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

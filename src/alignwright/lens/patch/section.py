@@ -13,9 +13,7 @@ from alignwright.core.section import (
     Point,
     Section,
     Series,
-    Table,
     Text,
-    number,
 )
 
 PARTS = (
@@ -54,12 +52,7 @@ def section(table: FindingTable) -> Section | None:
 
 def _task(table: FindingTable, task: str) -> list[Block]:
     stages = [stage for stage in table.stages if table.level(f"{task}.gap", stage)]
-    rows = tuple(
-        (Cell(claim=f"{task}.{part}"), *(_cell(table, f"{task}.{part}", stage) for stage in stages))
-        for part in PARTS
-        if table.levels(f"{task}.{part}")
-    )
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [table.numbers([f"{task}.{part}" for part in PARTS], stages)]
     for place, stage in enumerate(stages):
         heading = task.removeprefix("patch.").replace("_", " ").capitalize() if not place else ""
         words = [level.note for part in ("recovered", "lost") if (level := table.level(f"{task}.{part}", stage))]
@@ -103,8 +96,3 @@ def _stream(table: FindingTable, task: str, stage: str) -> tuple[Series, ...]:
         point = Point(words=words, x=top[0], y=top[1])
         series.append(Series(name=name, colour=colour, line=line, points=(point,)))
     return tuple(series)
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Text, Transcript, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Text, Transcript
 
 PARTS = (
     "auroc", "random", "shuffled", "words", "shift", "shift_beside", "ranking", "ranking_beside", "ranking_words",
@@ -39,8 +39,7 @@ def section(table: FindingTable) -> Section | None:
 def _trait(table: FindingTable, trait: str) -> list[Block]:
     claims = [f"persona.{trait}.{part}" for part in PARTS if table.levels(f"persona.{trait}.{part}")]
     stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
-    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [table.numbers(claims, stages)]
     for place, stage in enumerate(stages):
         if words := _reading(table, trait, stage):
             heading = trait.replace("_", " ").capitalize() if not place else ""
@@ -56,8 +55,3 @@ def _trait(table: FindingTable, trait: str) -> list[Block]:
 def _reading(table: FindingTable, trait: str, stage: str) -> str:
     levels = (table.level(f"persona.{trait}.{part}", stage) for part in ("auroc", "shift", "ranking", "moved"))
     return " ".join(level.note for level in levels if level is not None and level.note)
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from alignwright.core.section import (
     Block,
-    Cell,
     FindingTable,
     LineChart,
     Note,
     Point,
     Section,
     Series,
-    Table,
     Text,
-    number,
 )
 
 PARTS = ("auroc", "words", "over_words", "random", "control", "start")
@@ -44,12 +41,7 @@ def section(table: FindingTable) -> Section | None:
 def _concept(table: FindingTable, claim: str) -> list[Block]:
     whole = claim.removesuffix(".auroc")
     stages = [stage for stage in table.stages if table.level(claim, stage)]
-    rows = tuple(
-        (Cell(claim=f"{whole}.{part}"), *(_cell(table, f"{whole}.{part}", stage) for stage in stages))
-        for part in PARTS
-        if table.levels(f"{whole}.{part}")
-    )
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [table.numbers([f"{whole}.{part}" for part in PARTS], stages)]
     for place, stage in enumerate(stages):
         level = table.level(claim, stage)
         if level is not None and level.note:
@@ -59,11 +51,6 @@ def _concept(table: FindingTable, claim: str) -> list[Block]:
         each for place, stage in enumerate(stages) if (each := _sweep(table, claim, stage, place, len(stages)))
     )
     return [*blocks, *([LineChart(series=series)] if series else [])]
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))
 
 
 def _sweep(table: FindingTable, claim: str, stage: str, place: int, stages: int) -> Series | None:

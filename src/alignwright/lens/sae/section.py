@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from alignwright.core.records import Finding
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text
 
 CLAIMS = (
     "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.recovered", "sae.recovered_mean",
@@ -34,12 +34,7 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level(CLAIMS[0], stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
-    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Table | Text | Note] = [table.numbers(CLAIMS, stages)]
     for stage in stages:
         level = table.level(CLAIMS[0], stage)
         if level is None:
@@ -78,8 +73,3 @@ def _latent(name: str, feature: dict[str, Any]) -> tuple[Cell, ...]:
 
 def _words(words: list[list[Any]]) -> str:
     return ", ".join(repr(str(word)) for word, _ in words[:5])
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text, number
+from alignwright.core.section import FindingTable, Note, Section, Table, Text
 
 CLAIMS = (
     "steer.refusal.harmful", "steer.refusal.harmful_ablated", "steer.refusal.harmful_random", "steer.refusal.ablated",
@@ -24,12 +24,7 @@ def section(table: FindingTable) -> Section | None:
     stages = [stage for stage in table.stages if table.level("steer.refusal.ablated", stage)]
     if not stages:
         return None
-    rows = tuple(
-        (Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages))
-        for claim in CLAIMS
-        if table.levels(claim)
-    )
-    blocks: list[Table | Text | Note] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Table | Text | Note] = [table.numbers(CLAIMS, stages)]
     for stage in stages:
         if words := _reading(table, stage):
             blocks.append(Text(text=f"{table.stage(stage)}: {words}"))
@@ -49,8 +44,3 @@ def _reading(table: FindingTable, stage: str) -> str:
         points = f"{100 * level.value:.0f} points [{100 * level.low:.0f}, {100 * level.high:.0f}]"
         parts.append(f"{what} {points} of refusals beyond random directions{sure}")
     return "; ".join(parts) + "." if parts else ""
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell() if level is None else Cell(number=number(level))
