@@ -13,7 +13,13 @@ import pytest
 from alignwright.experiment.load import load
 
 FOLDER = Path(__file__).parents[1] / "examples" / "quickstart"
-REFUSAL = ("heldout/refusal.jsonl", "heldout/refusal_second.jsonl", "dev/refusal.jsonl", "dev/harmless.jsonl")
+REFUSAL = (
+    "heldout/refusal.jsonl",
+    "heldout/refusal_third.jsonl",
+    "dev/refusal_second.jsonl",
+    "dev/refusal.jsonl",
+    "dev/harmless.jsonl",
+)
 APART = {
     REFUSAL: ("train/probes.jsonl", "train/values.jsonl", "train/harmless.jsonl", "train/openings.jsonl"),
     ("heldout/pushback.jsonl", "dev/pushback.jsonl"): (
@@ -59,10 +65,10 @@ def test_a_topic_is_of_one_kind_and_no_prompt_stands_twice(name: str) -> None:
 
 
 def test_the_promise_reads_the_first_set_alone_and_all_of_it() -> None:
-    """The second set is asked once, of the last recipe; the recipe is chosen on `dev`."""
+    """The third set is asked once, of the last recipe; the recipe is chosen on `dev`."""
     spec = load(FOLDER / "spec.yaml")
     text = spec.model_dump_json()
-    assert "refusal_second" not in text
+    assert "refusal_third" not in text
     assert "dev/" not in text
     (value,) = [stage for stage in spec.measure if stage.by == "value"]
     assert value.prompts == ("heldout/refusal.jsonl",)
