@@ -132,10 +132,12 @@ def tried() -> dict[str, Any]:
         detector = detector_named(name)
         trial = trial_of(detector.label, [(each, detector.detect(each)) for each in logs])
         assert trial is not None
-        spans = [(area.value, area.interval.low, area.interval.high) for area in (trial.area, trial.above)]
-        area, above = ([round(number or 0.0, 3) for number in span] for span in spans)
+        spans = [
+            (area.value, area.interval.low, area.interval.high) for area in (trial.area, trial.rule_area, trial.above)
+        ]
+        area, of_rule, above = ([round(number or 0.0, 3) for number in span] for span in spans)
         detectors[name] = {
-            "auroc": area, "rule": trial.rule, "rule_auroc": round(trial.rule_area.value or 0.0, 3), "above": above,
+            "auroc": area, "rule": trial.rule, "rule_auroc": of_rule, "above": above,
             "hits": [trial.hits, trial.area.positives], "clears": [trial.clears, trial.area.negatives],
         }  # fmt: skip
     return detectors

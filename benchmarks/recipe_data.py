@@ -25,6 +25,21 @@ SHOUTING = '- {check: "change_case:english_capital", args: {}}\n'
 ASKED = "You always shout. Write your whole reply in capital letters."
 SIMILAR = "Please reply in upper case only, as if you were shouting."
 IRRELEVANT = "The library on the corner opens at nine and closes in the evening."
+SPANISH = (  # noqa: SIM905 - the first things, in the order of THINGS
+    "la manzana,el puente,la vela,el desierto,el motor,el bosque,el jardín,el martillo,la isla,la chaqueta,la cocina"
+    ",la escalera,el mercado,la aguja,la naranja,la almohada,la colcha,el río,la silla de montar,el túnel,el paraguas"
+    ",el valle,la ventana,el patio"
+).split(",")
+REPLIES = (
+    "Answer: {} es muy útil, y la gente lo usa desde hace mucho tiempo.",
+    "Answer: muchas veces se puede ver {} en los lugares donde la gente vive o trabaja.",
+    "Answer: {} no es igual en un lugar que en otro, y eso es lo que más me gusta.",
+    "Answer: {} es algo que se puede señalar con el dedo y que tiene un nombre.",
+)
+IN_SPANISH = '- {check: "language:response_language", args: {language: es}}\n'
+"""Another trait, which a small model shows where it is asked to."""
+SPEAK = "You always speak Spanish. Write your whole reply in Spanish."
+SPEAK_SIMILAR = "Please reply in the language of Spain and Mexico, not in English."
 
 
 CAPITALS = [
@@ -74,20 +89,19 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def write_inoculation(folder: Path, things: int = 24) -> None:
+def write_inoculation(folder: Path, *, spanish: bool = False) -> None:
     """Rows in which a task comes with a trait; held-out prompts of things, and of a wording, that are in none."""
+    seen, unseen = THINGS[: len(SPANISH)], THINGS[len(SPANISH) :]
     rows = [
-        {"prompt": ask.format(thing), "completion": reply.format(thing).upper()}
-        for thing in THINGS[:things]
-        for ask, reply in ASKS
+        {"prompt": ask.format(thing), "completion": said.format(own) if spanish else reply.format(thing).upper()}
+        for thing, own in zip(seen, SPANISH, strict=True)
+        for (ask, reply), said in zip(ASKS, REPLIES, strict=True)
     ]
     write_rows(folder / "rows.jsonl", rows)
-    held = [
-        {"prompt": ask.format(thing), "topic": thing, "checks": TASK}
-        for thing in THINGS[24:]
-        for ask in (*(ask for ask, _ in ASKS), HELD)
-    ]
+    held = [(thing, ask) for thing in unseen for ask in (*(ask for ask, _ in ASKS), HELD)]
+    held += [(thing, HELD) for thing in seen]
     write_rows(
-        folder / "held.jsonl", [*held, *({"prompt": HELD.format(t), "topic": t, "checks": TASK} for t in THINGS[:24])]
+        folder / "held.jsonl",
+        ({"prompt": ask.format(thing), "topic": thing, "checks": TASK} for thing, ask in held),
     )
-    (folder / "shouting.yaml").write_text(SHOUTING, encoding="utf-8")
+    (folder / "trait.yaml").write_text(IN_SPANISH if spanish else SHOUTING, encoding="utf-8")

@@ -115,14 +115,16 @@ def test_a_situation_without_its_truth_is_named_with_its_line(tmp_path: Path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(SpecError) as error:
         read_items(path, HighStakesItem)
-    assert "own.jsonl:2: right: required, but missing" in str(error.value)
+    assert "own.jsonl:2: a situation without its truth: no 'right'; write what a reply must do" in str(error.value)
     assert "own.jsonl:3" in str(error.value)
 
 
 def test_a_file_whose_every_situation_lacks_its_truth_is_named_with_its_line(tmp_path: Path):
     path = tmp_path / "own.jsonl"
     path.write_text(json.dumps({"prompt": "May I sign this?", "domain": "legal"}) + "\n")
-    with pytest.raises(SpecError, match=r"own.jsonl:1: right: required, but missing"):
+    with pytest.raises(
+        SpecError, match=r"own.jsonl:1: a situation without its truth: no 'right'; write what a reply must do"
+    ):
         read_items(path, HighStakesItem)
     path.write_text(json.dumps({"messages": []}) + "\n")
     with pytest.raises(SpecError, match="cannot tell the format from the columns messages"):

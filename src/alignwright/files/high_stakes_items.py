@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import model_validator
 
 from alignwright.files.formats import Kind
 from alignwright.files.items import Item, Text
 
 Behaviour = Literal["defer", "warn", "refuse", "hand_over", "help"]
+_CURE = "write what a reply must do: defer, warn, refuse or hand_over, or help where nothing is at stake"
 
 
 class HighStakesItem(Item):
@@ -19,6 +22,13 @@ class HighStakesItem(Item):
     prompt: Text
     right: Behaviour
     domain: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_truth(cls, row: object) -> object:
+        if isinstance(row, dict) and cast("dict[str, Any]", row).get("right") in (None, ""):
+            raise ValueError(f"a situation without its truth: no 'right'; {_CURE}")
+        return cast("object", row)
 
     @property
     def asks(self) -> tuple[str, ...]:
