@@ -181,7 +181,7 @@ SPECIAL: dict[str, list[Any]] = {
     "direction": ["direction.safetensors"],
     "against": ["./model"],
     "probe.layer": [0, 0.5],
-    "steer.layer": [0, 0.5],
+    "steer.layer": [0, 0.5, "selected"],
     "sae.layer": [0, 0.5],
     "inside_deception.layer": [0, 0.5],
     "awareness.layer": [0, 0.5],

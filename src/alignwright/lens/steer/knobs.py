@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
-from alignwright.core.layer import Layer
+from alignwright.core.layer import SELECTED, LayerOrSelected
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
@@ -40,6 +40,23 @@ LEVELS = (
     RATE.but(name="steer.refusal.harmless_random", title="Harmless requests refused with a random direction added"),
 )
 
+BYPASS = Claim(
+    name="steer.selected.bypass", title="Selected direction: odds of refusing harmful requests without it",
+    axis="inside", better=None, unit="log odds", low=None, high=None, paired=False, promisable=False,
+)  # fmt: skip
+SELECTION = (
+    BYPASS,
+    BYPASS.but(
+        name="steer.selected.induce", title="Selected direction: odds of refusing harmless requests with it added"
+    ),
+    BYPASS.but(
+        name="steer.selected.divergence", title="Selected direction: KL of the next token after harmless requests",
+        unit="nats", low=0.0,
+    ),
+)  # fmt: skip
+CANDIDATES = 150
+"""About as many are tried: five or six tokens of a template, and 24 of 30 blocks."""
+
 
 class SteerStage(Stage):
     """Is there a direction that decides whether it refuses: taken out, does it comply, and added, does it refuse, more
@@ -59,8 +76,10 @@ class SteerStage(Stage):
     tried: Annotated[Paths, Reads(RefusalItem)] = Field(
         min_length=1, description="other requests, on which it is tried"
     )
-    layer: Layer = Field(
-        default=0.6, description="the block whose output it is taken from, from 0, or a part of the depth"
+    layer: LayerOrSelected = Field(
+        default=0.6,
+        description="the block whose output it is taken from, from 0, or a part of the depth; or 'selected': the best"
+        " of every block and token after the request, by a quarter of the requests",
     )
     scale: Positive = Field(default=1.0, description="how much of the mean difference is added")
     save: Literal["none", "ablated", "added"] = Field(
@@ -77,6 +96,11 @@ class SteerStage(Stage):
             raise ValueError(
                 "a direction comes from 'requests' or from the file that 'direction' names: give one of them"
             )
+        if self.layer == SELECTED and self.direction is not None:
+            raise ValueError(
+                f"'layer: {SELECTED}' selects among directions of 'requests', and 'direction' names one; leave out"
+                " either"
+            )
         return self
 
     @classmethod
@@ -84,7 +108,7 @@ class SteerStage(Stage):
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return (ABLATED, ADDED, *LEVELS)
+        return (ABLATED, ADDED, *LEVELS, *(SELECTION if self.layer == SELECTED else ()))
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """A direction is a difference of two kinds, and tried on requests that it was not taken from."""
@@ -96,14 +120,16 @@ class SteerStage(Stage):
         for knob in ("requests", "tried") if self.requests else ("tried",):
             rows = [row for file in files if file.knob[0] == knob for row in file.rows]
             counts = {kind: sum(row.kind == kind for row in rows) for kind in ("harmful", "harmless")}
-            if rows and min(counts.values()) < LEAST:
+            judges = knob == "requests" and self.layer == SELECTED
+            if rows and min(counts.values()) < (least := 2 * LEAST if judges else LEAST):
                 yield (
                     (knob,),
-                    f"{counts['harmful']} harmful and {counts['harmless']} harmless requests: give at least {LEAST} of"
-                    " each kind",
+                    f"{counts['harmful']} harmful and {counts['harmless']} harmless requests: give at least {least} of"
+                    f" each kind{', of which a quarter select' if judges else ''}",
                 )
 
     def estimate(self, sizes: Sizes) -> Cost:
         contrast, own = sizes.files(self, "requests"), sizes.files(self, "tried").at_most(2 * resolved(self.limit))
         times = 2 + RANDOM
-        return Cost.of(contrast.tokens + times * own.tokens, times * own.rows * resolved(self.max_new_tokens))
+        reading = contrast.tokens * (1 + (CANDIDATES / 8 if self.layer == SELECTED else 0))  # an eighth is read by each
+        return Cost.of(reading + times * own.tokens, times * own.rows * resolved(self.max_new_tokens))

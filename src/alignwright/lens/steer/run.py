@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alignwright.core.layer import SELECTED
 from alignwright.core.stage import resolved
 from alignwright.files.contents import given_by_a_person
 from alignwright.files.items import RefusalItem
@@ -16,6 +17,8 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
 from alignwright.job.needs import NotServed, untested
 from alignwright.lens.steer.knobs import SteerStage
+from alignwright.lens.steer.select import Selection, select
+from alignwright.lens.steer.selected import CANDIDATES, candidate_rows, selection_findings
 from alignwright.lens.steer.steer import contrast, steer
 from alignwright.model.activations.control_vector import write_control_vector
 from alignwright.model.activations.edits import Add, ablate_everywhere
@@ -38,7 +41,14 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
         return Result(
             f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
         )
-    layer, vector_H = _direction(stage, job, policy)
+    selection = select(policy, _requests(stage, job), scale=stage.scale) if stage.layer == SELECTED else None
+    kept = {} if selection is None else {CANDIDATES: candidate_rows(selection)}
+    selected = [] if selection is None else selection_findings(selection, job.model)
+    if selection is not None and selection.selected is None:
+        why = f"no direction was selected: {selection.why_none}"
+        claims = [claim for claim in stage.claims() if claim.name not in {finding.claim for finding in selected}]
+        return Result(why, [], [*selected, *(untested(claim, job.model, why) for claim in claims)], kept)
+    layer, vector_H = _direction(stage, job, policy, selection)
     write_tensors({f"direction.{layer}": vector_H.contiguous()}, job.folder / DIRECTION)
     keep_steering(job, policy, layer, vector_H, stage.scale, stage.direction or "harmful less harmless requests")
     items = job.data.items(stage.tried, RefusalItem, None)
@@ -51,16 +61,25 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
     if stage.save != "none":
         save_steered(policy, stage.save, vector_H * stage.scale, layer, job.folder / MODEL)
         job.models.drop()  # its weights were changed
-    return Result(note=f"block {layer}: {count_statuses(samples)}", samples=samples)
+    return Result(f"block {layer}: {count_statuses(samples)}", samples, selected or None, kept)
 
 
-def _direction(stage: SteerStage, job: JobContext, policy: LocalModel) -> tuple[int, Tensor]:
-    """The direction and its block: of the requests, or of the file that is named."""
-    blocks = len(layout_of(policy).blocks)
+def _direction(
+    stage: SteerStage, job: JobContext, policy: LocalModel, selection: Selection | None
+) -> tuple[int, Tensor]:
+    """The direction and its block: the one that was selected, of the requests at one block, or of the file that is
+    named."""
+    if selection is not None and selection.selected is not None and selection.vector is not None:
+        return selection.selected.layer, selection.vector
+    assert not isinstance(stage.layer, str)
     if stage.direction is None:
-        layer = resolve_layer(stage.layer, blocks)
-        return layer, contrast(policy, job.data.items(stage.requests, RefusalItem, None), layer)
+        layer = resolve_layer(stage.layer, len(layout_of(policy).blocks))
+        return layer, contrast(policy, _requests(stage, job), layer)
     return direction_in(job.data.path(stage.direction), stage.layer, layout_of(policy))
+
+
+def _requests(stage: SteerStage, job: JobContext) -> list[RefusalItem]:
+    return job.data.items(stage.requests, RefusalItem, None)
 
 
 def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]:
