@@ -23,7 +23,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from alignwright.core.records import Conversation
 from alignwright.model import continuous_batching
-from alignwright.model.continuous_batching import ContinuousBatching, Drawn, Event, Generation, ServerFull
+from alignwright.model.continuous_batching import ContinuousBatching, ServerFull
+from alignwright.model.generation import Drawn, Event, Generation, PromptRead
 from alignwright.model.joined_rows import AlignedRows, join
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
@@ -266,6 +267,53 @@ def test_a_choice_that_nobody_waits_for_leaves(llama: LocalModel):
         assert listener.has_begun.wait(timeout=30)
         generation.leavers.add(0)
         assert 0 < len(listener.replies(1)[0]) < 1900
+
+
+def scoring(listener: Listener, place: int) -> Generation:
+    return Generation(tuple(range(3, 9)), listener, place=place, scores_prompt=True)
+
+
+def test_a_prompt_that_nobody_waits_for_is_not_read(llama: LocalModel, monkeypatch: pytest.MonkeyPatch):
+    prompts, listener = [scoring(Listener(), 0), scoring(gone := Listener(), 1)], Listener()
+    read = continuous_batching.prompt_logprobs
+
+    def read_and_lose(*given: Any) -> Any:  # while the first is read, whoever waits for the second leaves
+        prompts[1].leave()
+        return read(*given)
+
+    monkeypatch.setattr(continuous_batching, "prompt_logprobs", read_and_lose)
+    with running(llama) as batching:
+        batching.submit(prompts)
+        batching.submit([scoring(listener, 2)])
+        assert isinstance(event := listener.events.get(timeout=30), PromptRead)
+        assert event.prompt == 2
+    assert gone.events.empty()
+
+
+def test_a_prompt_that_cannot_be_read_takes_no_other_with_it(llama: LocalModel, monkeypatch: pytest.MonkeyPatch):
+    """Those that were admitted with it have left the line, and would be told nothing."""
+    listeners, read = [Listener(), Listener()], continuous_batching.prompt_logprobs
+
+    def read_the_second(*given: Any) -> Any:
+        monkeypatch.setattr(continuous_batching, "prompt_logprobs", read)
+        raise TypeError("a fault")
+
+    monkeypatch.setattr(continuous_batching, "prompt_logprobs", read_the_second)
+    with running(llama) as batching:
+        batching.submit([scoring(listener, place) for place, listener in enumerate(listeners)])
+        assert listeners[0].error() == "TypeError: a fault"
+        assert isinstance(listeners[1].events.get(timeout=30), PromptRead)
+
+
+def test_those_who_have_left_the_line_take_no_place_in_it(llama: LocalModel):
+    batching = ContinuousBatching(llama, rows=4, cache_tokens=400, waiting=2)  # nobody runs it
+    left = [Generation((5, 6), Listener(), max_new_tokens=4) for _ in range(2)]
+    batching.submit(left)
+    with pytest.raises(ServerFull, match="2 replies are waiting"):
+        ask(batching, llama, QUESTIONS[1], max_new_tokens=8)
+    for each in left:
+        each.leave()
+    ask(batching, llama, QUESTIONS[1], max_new_tokens=8)
 
 
 @pytest.mark.parametrize(

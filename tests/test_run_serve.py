@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,17 +46,6 @@ def policy(folder: Path) -> LocalModel:
 
 @pytest.fixture(scope="module")
 def server(policy: LocalModel) -> Generator[ModelServer]:
-    with serving(policy, ServeOptions(port=0, name="small", cache_tokens=8192)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def idle_server(policy: LocalModel) -> Generator[ModelServer]:
-    """One that nobody has asked anything."""
     with serving(policy, ServeOptions(port=0, name="small", cache_tokens=8192)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -365,35 +353,6 @@ def test_hosts_of_this_machine_are_served(server: ModelServer):
     for host in ("localhost", "127.0.0.1:80", "[::1]:80", "LOCALHOST"):
         status, body = raw(server, f"GET /health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
         assert (status, body) == (200, {"status": "ok"})
-
-
-def test_a_client_that_goes_away_frees_its_place(idle_server: ModelServer, monkeypatch: pytest.MonkeyPatch):
-    batching = idle_server.model.batching
-    draw = batching._draw
-
-    def draw_slowly(batch: Any) -> torch.Tensor:  # so that no reply ends before it is seen that nobody waits for it
-        time.sleep(0.005)
-        return draw(batch)
-
-    monkeypatch.setattr(batching, "_draw", draw_slowly)
-    for stream in (b"true", b"false"):
-        body = (
-            b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1900, "ignore_eos": true, "stream": %s}'
-        )
-        connection = socket.create_connection(idle_server.server_address[:2], timeout=20)
-        connection.sendall(post(body % stream))
-        end = time.monotonic() + 60
-        while not (rows := [row for batch in list(batching._batches) for row in batch.rows]):
-            assert time.monotonic() < end
-            time.sleep(0.001)
-        connection.close()
-        while 0 not in rows[-1].generation.leavers:
-            assert time.monotonic() < end
-            time.sleep(0.001)
-        while batching._batches:
-            assert time.monotonic() < end
-            time.sleep(0.001)
-    assert raw(idle_server, b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")[0] == 200
 
 
 def test_a_model_that_fails_is_a_500_and_the_server_goes_on(

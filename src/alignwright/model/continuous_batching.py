@@ -22,7 +22,7 @@ import copy
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from alignwright.model.decoder import Decoder, decoding
+from alignwright.model.generation import Drawn, Generation, PromptRead
 from alignwright.model.joined_rows import AlignedRows, join
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.nucleus import nucleus
@@ -41,53 +42,6 @@ _DROP_AT = 0.125  # rows that have ended leave when they are this share of the b
 
 class ServerFull(Exception):
     """More replies wait than the server keeps a place for."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a choice has come to: its next tokens, and `finish` with the last of them ("stop",
-    "length"). `error`: why there will be none."""
-
-    choice: int
-    tokens: tuple[TokenChoice, ...] = ()
-    finish: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class PromptRead:
-    """The log-probabilities of a prompt's own tokens; the first has none."""
-
-    prompt: int
-    tokens: tuple[TokenChoice, ...]
-
-
-Event = Drawn | PromptRead
-
-
-@dataclass(frozen=True)
-class Generation:
-    """`n` replies to one prompt of token ids, told of to `tell` (called in the model's thread).
-
-    `place` is the prompt's place in its request, `top` how many of the likeliest tokens are told
-    with each, `each`: every token is told at once, not all at the end.
-    """
-
-    prompt: tuple[int, ...]
-    tell: Callable[[Event], None]
-    n: int = 1
-    max_new_tokens: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int = 0
-    place: int = 0
-    stop_ids: frozenset[int] = frozenset()
-    top: int = 0
-    each: bool = False
-    scores_prompt: bool = False
-    """Whether the log-probabilities of the prompt are asked for."""
-    leavers: set[int] = field(default_factory=set[int])
-    """Choices that nobody waits for any more; whoever submitted adds to it."""
 
 
 @dataclass
@@ -145,6 +99,7 @@ class ContinuousBatching:
         with self._change:
             if self._is_over:
                 raise ServerFull("the server is ending")
+            self._waiting = deque(each for each in self._waiting if not each.is_left)  # they take nobody's place
             count = sum(generation.n for generation in generations)
             if self._waiting and sum(generation.n for generation in self._waiting) + count > self.most_waiting:
                 raise ServerFull(f"{self.most_waiting} replies are waiting already")
@@ -217,12 +172,15 @@ class ContinuousBatching:
             self._batches.remove(batch)
 
     def _read(self, generation: Generation) -> bool:
-        """Tell the prompt's own log-probabilities; False where that failed, which is told too."""
+        """Tell the prompt's own log-probabilities; False where that failed, which is told too, and
+        where nobody waits any more: the prompts before it took their time."""
+        if generation.is_left:
+            return False
         try:
             generation.tell(
                 PromptRead(generation.place, tuple(prompt_logprobs(self.policy, generation.prompt, generation.top)))
             )
-        except (RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # of this prompt alone: others were admitted with it
             _tell_failure(generation, f"{type(error).__name__}: {error}")
             return False
         return True
@@ -235,7 +193,7 @@ class ContinuousBatching:
         with self._change:
             while self._waiting:
                 generation = self._waiting[0]
-                if len(generation.leavers) < generation.n or generation.scores_prompt:
+                if not generation.is_left:
                     wider = sizes + [(len(generation.prompt), generation.max_new_tokens)] * generation.n
                     if sizes and (len(wider) > self.rows or _cells(wider) > self.cache_tokens):
                         return

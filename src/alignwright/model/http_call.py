@@ -157,6 +157,17 @@ def readable(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], 0)[0])
 
 
+def has_ended(sock: socket.socket) -> bool:
+    """Whether the other side has closed, or reset, the connection. Where the system says so only
+    after everything has been read (not Linux), unread bytes hide it. Raises OSError and ValueError
+    for a socket that is no more."""
+    if hasattr(select, "POLLRDHUP"):
+        poll = select.poll()
+        poll.register(sock, select.POLLRDHUP)  # a reset is told unasked
+        return bool(poll.poll(0))
+    return readable(sock) and not sock.recv(1, socket.MSG_PEEK)
+
+
 @cache
 def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001 - what is read depends on them
     """The certificates that are trusted here."""

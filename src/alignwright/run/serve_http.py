@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from alignwright import __version__
-from alignwright.model.http_call import readable
+from alignwright.model.http_call import has_ended
 from alignwright.report.text import one_line
 from alignwright.run.serve_answer import chunks, whole
 from alignwright.run.serve_model import ClientGone, ServedModel
@@ -145,8 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         data, path = self._body(), self.path.partition("?")[0]
         if path not in _READERS:
             raise RequestError(f"there is nothing at POST {path[:80]}", status=404, code="not_found")
-        replies = self.http.model.begin(_READERS[path](read_body(data)))
-        with closing(replies.pieces(self._is_there)) as pieces:  # whatever happens, no row is left behind
+        # The replies are closed and not their pieces: a generator that was never asked for its first, as when the head
+        # of a stream cannot be written, does nothing when it is closed.
+        with closing(self.http.model.begin(_READERS[path](read_body(data)))) as replies:
+            pieces = replies.pieces(self._is_there)
             if replies.request.stream:
                 self._stream(chunks(replies, pieces, self.http.model.name))
             else:
@@ -181,8 +183,10 @@ class _Handler(BaseHTTPRequestHandler):
         return data
 
     def _is_there(self) -> bool:
+        """Whether the client has not closed its side. What it sent ahead, such as its next request,
+        hides the end from a look at the next byte."""
         try:
-            return not readable(self.connection) or bool(self.connection.recv(1, socket.MSG_PEEK))
+            return not has_ended(self.connection)
         except (OSError, ValueError):  # ValueError: a connection that was closed
             return False
 

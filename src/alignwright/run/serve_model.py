@@ -14,7 +14,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from alignwright.core.records import Conversation
-from alignwright.model.continuous_batching import ContinuousBatching, Drawn, Event, Generation, PromptRead, ServerFull
+from alignwright.model.continuous_batching import ContinuousBatching, ServerFull
+from alignwright.model.generation import Drawn, Event, Generation, PromptRead
 from alignwright.model.local_model import LocalModel
 from alignwright.model.prompt_logprobs import TokenChoice
 from alignwright.model.template_errors import NoTemplate
@@ -48,7 +49,7 @@ class _Choice:
 
 
 class Replies:
-    """The choices of one request as they come."""
+    """The choices of one request as they come. `close` it, whatever happens: no row is left behind."""
 
     def __init__(
         self,
@@ -70,26 +71,30 @@ class Replies:
         return sum(choice.count for choice in self._choices)
 
     def pieces(self, is_there: Callable[[], bool]) -> Generator[Piece]:
-        """Everything until the last choice has ended. `is_there` is asked now and then; ClientGone
-        where it is not. RuntimeError where the model failed."""
-        try:
-            while not self._is_whole:
-                try:
-                    event = self.events.get(timeout=_PATIENCE)
-                except queue.Empty:
-                    if not is_there():
-                        raise ClientGone from None
-                    continue
-                if isinstance(event, PromptRead):
-                    self.prompt_reads[event.prompt] = event.tokens
-                elif event.error is not None:
-                    raise RuntimeError(event.error)
-                elif (piece := self._piece(event)) is not None:
-                    yield piece
-        finally:
-            for place, choice in enumerate(self._choices):
-                if not choice.is_over:
-                    self._leave(place)
+        """Everything until the last choice has ended. `is_there` is asked now and then, also while
+        tokens come: not each is written. ClientGone where it is not. RuntimeError where the model
+        failed."""
+        look = time.monotonic() + _PATIENCE
+        while not self._is_whole:
+            if (now := time.monotonic()) >= look:
+                if not is_there():
+                    raise ClientGone
+                look = now + _PATIENCE
+            try:
+                event = self.events.get(timeout=look - now)
+            except queue.Empty:
+                continue
+            if isinstance(event, PromptRead):
+                self.prompt_reads[event.prompt] = event.tokens
+            elif event.error is not None:
+                raise RuntimeError(event.error)
+            elif (piece := self._piece(event)) is not None:
+                yield piece
+
+    def close(self) -> None:
+        """Nobody waits any more: what has not ended gives its place to others."""
+        for generation in self.generations:
+            generation.leave()
 
     @property
     def _is_whole(self) -> bool:
