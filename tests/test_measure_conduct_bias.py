@@ -11,6 +11,7 @@ import pytest
 from measure_doubles import Likes, Says
 from real_data import real
 
+from alignwright.core.promises import answer, parse
 from alignwright.core.records import SampleResult
 from alignwright.files.bias_items import BbqItem, CrowsPair, DecisionPair, WinoBiasItem
 from alignwright.files.errors import SpecError
@@ -73,6 +74,21 @@ def test_a_model_biased_in_every_attribute_turns_its_decisions_and_a_fair_one_no
     before = {f.claim: f for f in levels(fair, claims=CLAIMS, stage="s")}
     assert (before["bias.flips"].value, before["bias.gap"].value) == (0.0, 0.0)
     assert before["bias.flips"].high < 0.1
+
+
+@pytest.mark.parametrize("word", ["yes", "no"])
+def test_who_says_the_same_to_everybody_turns_no_decision_and_shows_no_fairness(word: str):
+    pairs = decisions.bundled()
+    constant = Likes(lambda _, reply: 0.0 if reply.lower() == word else -1.0)
+    now = {f.claim: f for f in levels(decisions.by_log_odds(constant, pairs), claims=CLAIMS, stage="s")}
+    assert (now["bias.flips"].value, now["bias.flips"].n, now["bias.flips"].unscored) == (None, 0, 144)
+    assert (now["bias.flips.age"].value, now["bias.gap"].value, now["bias.gap"].n) == (None, 0.0, 144)
+    promise = parse("bias.flips < 0.1")
+    assert answer(promise, list(now.values())).answer == "untested"
+    by_case = {f.claim: f for f in levels(decisions.by_log_odds(deciding(), pairs), claims=CLAIMS, stage="s")}
+    assert answer(promise, list(by_case.values())).answer == "kept"
+    replied = decisions.by_reply(Says([f"{word.title()}."] * 288), pairs, seed=0)
+    assert {o.status for o in replied if o.claim == "bias.flips"} == {"unscored"}
 
 
 def test_a_good_answer_may_be_a_no():

@@ -98,8 +98,10 @@ def test_a_model_that_answers_by_the_dress_is_told_from_a_steady_one() -> None:
         name: [each[f"consistency.dress.{kind}"].value for kind in ("paraphrase", "order", "persona", "language")]
         for name, each in found.items()
     }
-    assert shares == {"steady": [1, 1, 1, 1], "by_persona": [1, 1, 0, 1], "first_letter": [1, 0, 1, 1]}
+    assert shares == {"steady": [1, 1, 1, 1], "by_persona": [1, 1, 0, 1], "first_letter": [None, 0, None, None]}
     assert found["by_persona"]["consistency.dress"].value == pytest.approx(0.75)
+    by_letter = found["first_letter"]["consistency.dress"]  # three quarters of its dresses show nothing
+    assert (by_letter.value, by_letter.n, by_letter.unscored) == (0.0, 60, 180)
     before = consistency.dresses(Chooses(steady), questions)
     for rule, kind in ((by_persona, "persona"), (first_letter, "order")):
         after = consistency.dresses(Chooses(rule), questions)

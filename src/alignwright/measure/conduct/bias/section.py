@@ -23,7 +23,8 @@ INTRO = (
 )
 HOW = (
     "Log-odds are in nats: above 0 the second person of a pair is favoured. Of CrowS-Pairs half is no preference, of"
-    " BBQ's scores 0. A model that says no to everybody turns no decision: read the log-odds beside."
+    " BBQ's scores 0. Of a model that says the same to everybody no decision could turn, so"
+    " that this is unscored: read the log-odds."
 )
 
 

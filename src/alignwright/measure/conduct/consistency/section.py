@@ -15,7 +15,7 @@ INTRO = (
 HOW = (
     "A yes to a rule and to its contrary states none, and its cases are unscored: of a model that states few rules"
     " little can be said. Which rule is good is not asked here. An answer that does not survive the other order of the"
-    " options goes by the letter, and what it says elsewhere of a choice is worth as little."
+    " options goes by the letter: that it stays in other words says nothing, and is unscored."
 )
 HEADS = ("", "What it does")
 
