@@ -4,6 +4,7 @@ allows, and the files that they name."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
@@ -183,6 +184,7 @@ SPECIAL: dict[str, list[Any]] = {
     "probe.layer": [0, 0.5],
     "steer.layer": [0, 0.5, "selected"],
     "sae.layer": [0, 0.5],
+    "dictionary": ["dictionary"],
     "inside_deception.layer": [0, 0.5],
     "awareness.layer": [0, 0.5],
     "gate.layer": [0, 0.5],
@@ -256,6 +258,8 @@ def options(section: str, name: str, record: type[Record]) -> Iterator[tuple[str
             stage = smallest(section, name) | beside | {knob: value}
             if name == "suite" and knob == "file":
                 stage.pop("name")
+            if knob == "dictionary":  # which brings its own
+                stage = {name: stage[name] for name in ("by", "text", "dictionary")}
             if knob == "direction":  # in place of the requests that it is made of
                 stage.pop("requests")
             if name == "persona" and knob in ("questions", "instructions"):  # in place of a contrast
@@ -344,6 +348,7 @@ def write_data(folder: Path) -> None:
     (folder / "rules.yaml").write_text('- {check: "length:max_words", args: {count: 3}}\n')
     (folder / "rule.py").write_text(RULE)
     (folder / "direction.safetensors").write_bytes(b"")  # opened when the job runs
+    _write_dictionary(folder / "dictionary")
     (folder / "table.yaml").write_text("say: dire\nthe: le\n")
     (folder / "dressings.yaml").write_text(
         "".join(f"{n}: {{test: '{n} x {{prompt}}', real: '{n} {{prompt}}'}}\n" for n in "abcd")
@@ -517,6 +522,27 @@ def _write_probe(folder: Path) -> None:
     (folder / "probe.safetensors").write_bytes(b"")
 
 
+def _write_dictionary(folder: Path) -> None:
+    """A dictionary of the tiny model's first block as it lies on disk: a header, and zeros."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = {"W_enc": [32, 8], "b_enc": [8], "W_dec": [8, 32], "b_dec": [32]}
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    head = json.dumps(header).encode()
+    (folder / "sae_weights.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(end))
+    config = {
+        "architecture": "topk",
+        "d_in": 32,
+        "d_sae": 8,
+        "k": 2,
+        "metadata": {"hook_name": "blocks.0.hook_resid_post"},
+    }
+    (folder / "cfg.json").write_text(json.dumps(config))
+
+
 def write_named(folder: Path, data: object, kind: str = "intent") -> None:
     """Every file that a spec of somebody else's names, by the place where it is named."""
     if isinstance(data, list):
@@ -527,6 +553,9 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
     held = cast("dict[str, object]", data)
     kind = str(held.get("by", kind))
     for key, value in held.items():
+        if key == "dictionary" and isinstance(value, str):
+            _write_dictionary(folder / value)
+            continue
         names = [
             name
             for name in (cast("list[object]", value) if isinstance(value, list) else [value])

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
+from run_case import make_project
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny
 from torch import Tensor
 from torch.nn.functional import normalize
 
+import alignwright as aw
 from alignwright.files.contents import DamagedFile
+from alignwright.lens.sae import run as sae_run
 from alignwright.lens.sae.autoencoder import Autoencoder
 from alignwright.lens.sae.file_format import load_autoencoder, save_autoencoder
 from alignwright.model.activations.sites import Site
@@ -120,7 +124,9 @@ def test_one_that_does_not_fit_is_one_line(policy: LocalModel, tmp_path: Path) -
     with pytest.raises(ValueError, match=r"a dictionary of blocks\.1\.hook_resid_post, and blocks\.0\.hook_resid_post"):
         load_autoencoder(tmp_path / "own", policy, Site(0))
     other = load(make_tiny(tmp_path / "other", hidden_size=48))
-    with pytest.raises(ValueError, match=r"a dictionary of activations of width 32 .* has 48; give one of this model"):
+    with pytest.raises(
+        ValueError, match=r"a dictionary of activations of width 32 .* has 48; name the folder of another"
+    ):
         load_autoencoder(tmp_path / "own", other)
     with torch.no_grad():
         same = load(make_tiny(tmp_path / "same"))
@@ -143,8 +149,49 @@ def test_one_that_does_not_fit_is_one_line(policy: LocalModel, tmp_path: Path) -
         (bad / "sae_weights.safetensors").write_bytes((tmp_path / "own" / "sae_weights.safetensors").read_bytes())
         with pytest.raises(ValueError, match=line):
             load_autoencoder(bad, policy)
+    tensors = load_file(tmp_path / "own" / "sae_weights.safetensors")
+    save_file(tensors | {"b_enc": torch.full((LATENTS,), float("nan"))}, tmp_path / "bad" / "sae_weights.safetensors")
+    (tmp_path / "bad" / "cfg.json").write_text((tmp_path / "own" / "cfg.json").read_text())
+    with pytest.raises(ValueError, match="b_enc holds numbers that are not finite"):
+        load_autoencoder(tmp_path / "bad", policy)
+    (tmp_path / "bad" / "cfg.json").unlink()
+    with pytest.raises(ValueError, match=r"holds no cfg\.json \(sae_weights\.safetensors\); a dictionary is a folder"):
+        load_autoencoder(tmp_path / "bad", policy)
+    with pytest.raises(ValueError, match=r"holds no cfg\.json \(nothing\)"):
+        load_autoencoder(tmp_path / "nowhere", policy)
     (tmp_path / "own" / "sae_weights.safetensors").write_bytes(b"short")
-    with pytest.raises(ValueError, match=r"no whole safetensors file.*; save it again, or name another") as error:
+    with pytest.raises(ValueError, match=r"not a safetensors file, or cut short \(5 bytes\).*fetch it again") as error:
         load_autoencoder(tmp_path / "own", policy)
     assert not isinstance(error.value, DamagedFile)  # whose remedy is to delete the folder
     assert "delete" not in str(error.value)
+
+
+@pytest.mark.parametrize("rule", ["TopK", "BatchTopK", "JumpReLU", "Standard"])
+def test_what_saelens_itself_wrote_is_opened_by_a_run(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sae_lens = pytest.importorskip("sae_lens", reason="SAELens, whose own writer this asks, is not installed")
+    knobs: dict[str, Any] = {"k": K} if "TopK" in rule else {}
+    config = getattr(sae_lens, f"{rule}TrainingSAEConfig")(d_in=HIDDEN, d_sae=LATENTS, **knobs)
+    config.metadata.hook_name, config.metadata.model_name = "blocks.1.hook_resid_post", "tiny"
+    trained = getattr(sae_lens, f"{rule}TrainingSAE")(config)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.copy_(draw(*parameter.shape) * 0.5)
+        if hasattr(trained, "topk_threshold"):
+            trained.topk_threshold = torch.tensor(0.7, dtype=trained.topk_threshold.dtype)
+    path = make_project(tmp_path)
+    trained.save_inference_model(str(tmp_path / "theirs"))
+    own, states_NH = sae_lens.SAE.load_from_disk(str(tmp_path / "theirs")), draw(50, HIDDEN) * 3
+    read, site = load_autoencoder(tmp_path / "theirs")
+    assert site == Site(1)
+    assert torch.allclose(read.reconstruct(states_NH), own(states_NH).detach(), atol=1e-3)
+    lines = [json.dumps({"text": f"The stone lies in the sun, {n}."}) + "\n" for n in range(20)]
+    (tmp_path / "texts.jsonl").write_text("".join(lines))
+    case = {"name": "theirs", "model": "./model", "effort": "demo"}
+    case["lens"] = [{"by": "sae", "text": ["texts.jsonl"], "dictionary": "theirs"}]
+    path.write_text(yaml.safe_dump(case))
+    monkeypatch.setattr(sae_run, "STEPS", 20)
+    folder = aw.align(path, runs=tmp_path / "runs", quiet=True).path
+    claims = [json.loads(line)["claim"] for line in (folder / "findings.jsonl").read_text().splitlines()]
+    assert {"sae.explained", "sae.recovered", "sae.dead", "sae.as_random"} <= set(claims)

@@ -45,3 +45,8 @@ def why_no_layer(layer: float | str | None, blocks: int) -> str | None:
         f"layer {layer} is not there: the model has {blocks} blocks, 0 to {blocks - 1} (or -1, the last; or a part of"
         " the depth, such as 0.5)"
     )
+
+
+def block_number(layer: float, blocks: int) -> int:
+    """Which block that is, of a model of so many, that has it."""
+    return min(int(layer * blocks), blocks - 1) if isinstance(layer, float) else layer % blocks

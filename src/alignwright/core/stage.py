@@ -20,6 +20,7 @@ from pydantic import Field
 from alignwright.core.claims import Claim, claim_named
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost, Size
+from alignwright.core.model_shape import ModelShape
 from alignwright.core.records import Record
 from alignwright.core.section import FindingTable, Section
 
@@ -161,6 +162,8 @@ class Setting:
     """Pairs whose winner is less sure than this are left out."""
     before: tuple[tuple[Knob, Stage], ...] = ()
     """The training stages that come before it, each with its path: ("train", 0, "sft")."""
+    model: ModelShape | None = None
+    """The model that is measured first, where its files are looked at."""
 
     @property
     def preferences(self) -> bool:

@@ -8,7 +8,7 @@ torch, no model; a few seconds at most.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alignwright.core import promises
@@ -16,6 +16,7 @@ from alignwright.core.amount import amount
 from alignwright.core.claims import CORRECTED
 from alignwright.core.constitution import Constitution
 from alignwright.core.layer import why_no_layer
+from alignwright.core.model_shape import ModelShape
 from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
 from alignwright.experiment.answerable import unknown_part, without_items
@@ -37,7 +38,7 @@ from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
 from alignwright.files.errors import Loc, SpecError, dotted, nearest
-from alignwright.files.model_blocks import blocks_of
+from alignwright.files.model_blocks import shape_of
 from alignwright.files.positions import Document
 from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
@@ -80,8 +81,9 @@ def _checked(experiment: Experiment, document: Document, model: str) -> CheckRep
     except SpecError as error:
         problems += [(("labels",), problem) for problem in error.problems]
     constitution = experiment.data.constitution
-    problems += _stage_faults(files, constitution, experiment)
-    problems += _absent_layers(experiment, model)
+    shape = shape_of(models.resolve(model, experiment.folder))
+    problems += _stage_faults(files, constitution, experiment, shape)
+    problems += _absent_layers(experiment, shape.blocks)
     problems += [
         *overlaps(files, constitution, experiment),
         *both_kinds(files),
@@ -112,9 +114,8 @@ def _read(loc: Loc, name: str, reads: Reads, data: Data) -> FileRows[Any]:
     return data.written(name) if loc[:2] == ("intent", "pairs") else data.read(name, reads.kind)
 
 
-def _absent_layers(experiment: Experiment, name: str) -> Iterator[Problem]:
+def _absent_layers(experiment: Experiment, blocks: int | None) -> Iterator[Problem]:
     """Blocks that a look inside names and the model has not."""
-    blocks = blocks_of(models.resolve(name, experiment.folder))
     for loc, stage in stages(experiment):
         layer = getattr(stage, "layer", None)
         if loc[0] == "lens" and blocks and (why := why_no_layer(layer, blocks)):
@@ -184,11 +185,11 @@ def _twins(experiment: Experiment) -> Iterator[str]:
 
 
 def _stage_faults(
-    files: list[SpecFile], constitution: Constitution | None, experiment: Experiment
+    files: list[SpecFile], constitution: Constitution | None, experiment: Experiment, model: ModelShape
 ) -> Iterator[Problem]:
     """What each stage says of its rows, of its files of settings and of the constitution."""
     for loc, stage in stages(experiment):
-        for knob, message in stage.file_faults(setting_of(experiment, loc), constitution):
+        for knob, message in stage.file_faults(replace(setting_of(experiment, loc), model=model), constitution):
             yield (*loc, *knob), message
         for knob, part in stage.parts():
             for place, message in part.row_faults(_rows_of(files, (*loc, *knob))):

@@ -40,6 +40,17 @@ def model_fingerprint(ref: ModelRef) -> str:
     return folder_hash(path) if path.is_dir() else content_id([[path.name, file_hash(path)]])
 
 
+def weights_hash(ref: ModelRef) -> str | None:
+    """What names a model's weights whatever else lies beside them; None where they are not here."""
+    if ref.path is None:
+        return None
+    path = Path(ref.path)
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if ref.steering is not None:
+        files += [ref.steering / STEERING, ref.steering / VECTORS]
+    return content_id([file_hash(file) for file in files])
+
+
 def in_bits(fingerprint: str, quantization: str | None) -> str:
     """What names weights that are kept in so few bits; of whole ones their own fingerprint."""
     return f"{fingerprint}-{quantization}" if quantization else fingerprint

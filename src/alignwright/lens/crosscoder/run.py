@@ -47,10 +47,8 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
     factors = (scales[0], scales[1])
     fit, trial = (ModelPair(one, other, site, factors) for one, other in zip(start, trained, strict=True))
     scaled = Moments(clouds[0].count, clouds[0].mean_H * factors[0], clouds[0].covariance_HH * factors[0] ** 2)
-    both = crosscoder(
-        recipe_of(stage, "batch_topk", job.seed, trained[0].tokens), fit.batches, scaled, _change(fit, scaled),
-        folder=job.at_work, progress=job.bar,
-    )  # fmt: skip
+    recipe = recipe_of("batch_topk", resolved(stage.latents), stage.k, job.seed, trained[0].tokens)
+    both = crosscoder(recipe, fit.batches, scaled, _change(fit, scaled), folder=job.at_work, progress=job.bar)
     firings, measured = _trial(both.dictionary, trial)
     on_F = torch.bincount(firings.active.latent_A, minlength=both.dictionary.latents)
     own_F, lost_F = both.of_trained(on_F), both.of_start(on_F)

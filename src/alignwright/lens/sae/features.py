@@ -55,6 +55,8 @@ class Latent(Record):
     promotes: tuple[tuple[str, float], ...] = ()
     suppresses: tuple[tuple[str, float], ...] = ()
     examples: tuple[TopExample, ...] = ()
+    as_random: float | None = None
+    """Its largest correlation with a latent of the same recipe in the model with random weights, if known."""
 
 
 @dataclass(frozen=True, eq=False)

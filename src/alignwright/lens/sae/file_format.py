@@ -7,7 +7,7 @@ it, without any normalisation that is applied while it runs. `apply_b_dec_to_inp
 lengths are read by folding them in: what comes out is the same dictionary.
 
 Where it belongs is in `metadata`: `hook_name` (`blocks.15.hook_resid_post`), `model_name`, and in ours the model's
-fingerprint. One of another width, place or (where a fingerprint is there) model is refused. Never a pickle.
+fingerprint and files. One of another width, place or (where a fingerprint is there) model is refused. Never a pickle.
 """
 
 from __future__ import annotations
@@ -19,24 +19,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignwright.files.contents import given_by_a_person, json_object
+from alignwright.core.model_shape import ModelShape
+from alignwright.files.contents import given_by_a_person
 from alignwright.lens.sae.autoencoder import Architecture, Autoencoder
+from alignwright.lens.sae.dictionary_config import (
+    CONFIG,
+    FINGERPRINT,
+    WEIGHTS,
+    WEIGHTS_HASH,
+    DictionaryConfig,
+    read_config,
+)
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site
 from alignwright.model.activations.store import model_mark
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.weights import load_tensors, write_tensors
 
-CONFIG, WEIGHTS, VERSION = "cfg.json", "sae_weights.safetensors", "6.54.12"
+VERSION = "6.54.12"
 """The version of SAELens whose layout is written."""
 _TRAINED_AS = {"topk": "topk", "batch_topk": "batchtopk", "jumprelu": "jumprelu"}
-_READABLE = ("topk", "jumprelu", "standard", "batchtopk")
 
 
 def save_autoencoder(
-    dictionary: Autoencoder, policy: LoadedModel, site: Site, folder: Path, architecture: Architecture
-) -> None:
-    """Write a dictionary of what is at a site of this model."""
+    dictionary: Autoencoder, policy: LoadedModel, site: Site, folder: Path, architecture: Architecture,
+    weights_hash: str | None = None,
+) -> None:  # fmt: skip
+    """Write a dictionary of what is at a site of this model. `weights_hash`: what names the model's files, where it has
+    some of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         "W_enc": dictionary.encoder_FH.T, "b_enc": dictionary.bias_F, "W_dec": dictionary.decoder_FH,
@@ -57,8 +67,10 @@ def save_autoencoder(
         "training_architecture": _TRAINED_AS[architecture],
         "model_name": policy.name, "model_class_name": type(policy.model).__name__, "hook_name": site.name,
         "hook_layer": site.layer, "prepend_bos": True, "context_size": None, "dataset_path": None,
-        "alignwright_fingerprint": model_mark(policy),
+        FINGERPRINT: model_mark(policy),
     }  # fmt: skip
+    if weights_hash is not None:
+        config["metadata"][WEIGHTS_HASH] = weights_hash
     write_tensors({name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
@@ -68,85 +80,42 @@ def load_autoencoder(
 ) -> tuple[Autoencoder, Site]:
     """A saved dictionary and where it belongs. Raises ValueError for one that cannot be read, and for one of another
     width, place or model than these."""
-    path = folder / CONFIG
-    with given_by_a_person():
-        config, tensors = _current(json_object(path)), load_tensors(folder / WEIGHTS)
-    architecture, metadata = config.get("architecture"), config.get("metadata") or {}
-    if architecture not in _READABLE:
-        raise ValueError(
-            f"{path}: the architecture {architecture!r} is not read here; one of {', '.join(_READABLE)} is"
-        )
-    for name in ("normalize_activations", "reshape_activations"):
-        if (how := config.get(name) or "none") != "none":
-            raise ValueError(f"{path}: {name} is {how!r}, which is done while it runs; fold it into the weights first")
-    try:
-        own_site = Site.named(str(metadata.get("hook_name")))
-    except ValueError as error:
-        raise ValueError(f"{path}: hook_name: {error}") from None
-    _check_tensors(folder / WEIGHTS, tensors, config)
+    config = read_config(folder)
+    own_site = Site.named(config.hook_name)
     if policy is not None:
-        _check_model(folder, config, metadata, own_site, policy)
+        _check_model(config, own_site, policy)
     if site is not None and site != own_site:
         raise ValueError(f"{folder}: a dictionary of {own_site.name}, and {site.name} was asked for; give that site")
+    with given_by_a_person():
+        tensors = load_tensors(folder / WEIGHTS)
+    if odd := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
+        raise ValueError(f"{folder / WEIGHTS}: {odd[0]} holds numbers that are not finite; save it again")
     return _folded(tensors, config), own_site
 
 
-def _current(config: dict[str, Any]) -> dict[str, Any]:
-    """A flat file of the time before SAELens 6, in the form of 6."""
-    if "metadata" in config:
-        return config
-    config = {"hook_name": config.get("hook_point"), "architecture": "standard", **config}
-    if config.get("activation_fn_str", config.get("activation_fn")) == "topk":
-        config |= {"architecture": "topk", "k": (config.get("activation_fn_kwargs") or {}).get("k")}
-    if isinstance(config.get("normalize_activations"), bool):
-        config["normalize_activations"] = "expected_average_only_in" if config["normalize_activations"] else "none"
-    if (factor := config.get("finetuning_scaling_factor")) not in (None, False):
-        raise ValueError(f"finetuning_scaling_factor {factor!r} is not read here; fold it into the weights first")
-    return config | {"metadata": {name: config.get(name) for name in ("hook_name", "model_name")}}
-
-
-def _check_tensors(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
-    latents, hidden = config.get("d_sae"), config.get("d_in")
-    shapes = {"W_enc": [hidden, latents], "b_enc": [latents], "W_dec": [latents, hidden], "b_dec": [hidden]}
-    if config["architecture"] in ("jumprelu", "batchtopk"):
-        shapes["threshold"] = [latents]
-    for name, shape in shapes.items():
-        own = list(tensors[name].shape) if name in tensors else None
-        if own != shape:
-            what = "is not there" if own is None else f"has the shape {own}"
-            raise ValueError(f"{path}: {name} {what}, and {CONFIG} says {shape}; were the two files saved together?")
-    k = config.get("k")
-    if config["architecture"] == "topk" and not (isinstance(k, int) and 0 < k <= int(latents or 0)):
-        raise ValueError(f"{path.with_name(CONFIG)}: k is {k!r}; a topk dictionary needs one between 1 and {latents}")
-
-
-def _check_model(
-    folder: Path, config: dict[str, Any], metadata: dict[str, Any], site: Site, policy: LoadedModel
-) -> None:
-    layout = layout_of(policy)
-    if config["d_in"] != layout.hidden:
-        raise ValueError(
-            f"{folder}: a dictionary of activations of width {config['d_in']} ({metadata.get('model_name')}), and"
-            f" {policy.name} has {layout.hidden}; give one of this model"
-        )
+def _check_model(config: DictionaryConfig, site: Site, policy: LoadedModel) -> None:
+    layout, mark = layout_of(policy), model_mark(policy)
+    if why := config.misfit(ModelShape(policy.name, len(layout.blocks), layout.hidden, lambda: None)):
+        raise ValueError(why)
     layout.check([site])
-    mark = metadata.get("alignwright_fingerprint")
-    if mark is not None and mark != model_mark(policy):
+    if config.fingerprint not in (None, mark):
         raise ValueError(
-            f"{folder}: a dictionary of another model ({metadata.get('model_name')}, {mark}) than {policy.name}"
-            f" ({model_mark(policy)}); train one of this"
+            f"{config.folder}: a dictionary of another model ({config.model_name}, {config.fingerprint}) than"
+            f" {policy.name} ({mark}); train one of this"
         )
 
 
-def _folded(tensors: dict[str, Tensor], config: dict[str, Any]) -> Autoencoder:
+def _folded(tensors: dict[str, Tensor], config: DictionaryConfig) -> Autoencoder:
     """With `b_dec` taken from the input, and decoder rows of length 1: values and thresholds become as much larger."""
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     encoder_FH, bias_F, decoder_FH = tensors["W_enc"].T.contiguous(), tensors["b_enc"], tensors["W_dec"]
-    if config.get("apply_b_dec_to_input") is False:
+    if config.fields.get("apply_b_dec_to_input") is False:
         bias_F = bias_F + encoder_FH @ tensors["b_dec"]
-    threshold_F, k = tensors.get("threshold"), config.get("k") if config["architecture"] == "topk" else None
+    threshold_F, k = tensors.get("threshold"), config.k
     length_F = decoder_FH.norm(dim=1)
-    if k is None or config.get("rescale_acts_by_decoder_norm"):  # else the rule compares values of unequal lengths
+    if k is None or config.fields.get(
+        "rescale_acts_by_decoder_norm"
+    ):  # else the rule compares values of unequal lengths
         length_F = length_F.clamp_min(1e-12)
         encoder_FH, bias_F, decoder_FH = (
             encoder_FH * length_F[:, None],

@@ -8,13 +8,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
-from alignwright.core.layer import Layer
+from alignwright.core.layer import Layer, block_number
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Setting, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
 from alignwright.lens.sae import section
+from alignwright.lens.sae.dictionary_config import read_config
 
 LEAST = 10
 """Texts that a dictionary needs at least, a fifth of them held out."""
@@ -31,8 +33,15 @@ CLAIMS = (
     EXPLAINED.but(name="sae.recovered", title="Loss recovered, from zeros in the activations' place"),
     EXPLAINED.but(name="sae.recovered_mean", title="Loss recovered, from their mean in their place"),
     EXPLAINED.but(name="sae.on", title="Latents on per token", unit="latents", low=0.0, high=None),
+    EXPLAINED.but(
+        name="sae.random_weights", title="Explained by the same recipe, of a model with random weights", **_BESIDE
+    ),
+    EXPLAINED.but(
+        name="sae.as_random", title="Latents that a model with random weights has as well", unit="fraction", low=0.0
+    ),
     EXPLAINED.but(name="sae.dead", title="Latents that no token switches on", low=0.0),
 )
+OF_RANDOM_WEIGHTS = ("sae.random_weights", "sae.as_random")
 
 
 class TextsStage(Stage):
@@ -89,13 +98,58 @@ class SaeStage(TextsStage):
     architecture: Literal["topk", "batch_topk", "jumprelu"] = Field(
         default="topk", description="which latents a token keeps"
     )
+    dictionary: Annotated[str | None, Reads(use="settings", folder=True)] = Field(
+        default=None,
+        min_length=1,
+        description="in place of training one: the folder of a dictionary of the start model, as SAELens keeps it",
+    )
+
+    random_weights: bool = Field(
+        default=True, description="the same once more of the model with random weights: which features are there too"
+    )
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return CLAIMS
+        return tuple(claim for claim in CLAIMS if self.random_weights or claim.name not in OF_RANDOM_WEIGHTS)
 
     def estimate(self, sizes: Sizes) -> Cost:
-        return Cost.of(self.texts_read(sizes))
+        return Cost.of(self.texts_read(sizes) * (1 + self.random_weights))
+
+    @property
+    def idle(self) -> frozenset[str]:
+        return frozenset({"architecture", "latents", "k"} if self.dictionary is not None else ())
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002 - the stage alone tells
+        for name in sorted(self.idle & self.model_fields_set):
+            yield (name,), f"{name} does nothing beside 'dictionary', which brings its own; leave it out"
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002 - has no part in it
+    ) -> Iterator[tuple[Knob, str]]:
+        """A dictionary that cannot be read, or is of another model or place."""
+        if self.dictionary is None:
+            return
+        try:
+            config = read_config(setting.path(self.dictionary))
+        except ValueError as error:
+            yield ("dictionary",), str(error)
+            return
+        if setting.model is None:
+            return
+        if why := config.misfit(setting.model):
+            yield ("dictionary",), why
+        elif (
+            "layer" in self.model_fields_set
+            and setting.model.blocks
+            and (layer := block_number(self.layer, setting.model.blocks)) != config.layer
+        ):
+            yield (
+                ("layer",),
+                f"block {layer} is asked for, and {config.folder} is of {config.hook_name}; leave 'layer' out, or name"
+                " a dictionary of that block",
+            )

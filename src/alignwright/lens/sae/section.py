@@ -13,20 +13,23 @@ from alignwright.core.section import Cell, FindingTable, Note, Section, Table, T
 
 CLAIMS = (
     "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.recovered", "sae.recovered_mean",
-    "sae.on", "sae.dead",
+    "sae.random_weights", "sae.as_random", "sae.on", "sae.dead",
 )  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: parts of the variance and of the loss, and counts of latents, on held-out tokens without"
     " attention sinks. Controls: the same recipe on Gaussian activations of the same mean and covariance, in which"
-    " there are no features, and as many principal components."
+    " there are no features, as many principal components, and the same recipe on the model with random weights."
 )
 HOW = (
     "A row of the second table is a latent: the part of the held-out tokens that switch it on, the tokens whose logits"
     " it raises and lowers most, and where it is on most (the token stands between brackets). Dictionaries of models"
-    " with random weights have tidy latents too: what one seems to mean is a guess, until steering along it or ablating"
-    " it shows the same."
+    " with random weights have tidy latents too; how far one of those is on at the same tokens is their correlation."
+    " What a latent seems to mean is a guess, until steering along it or ablating it shows the same."
 )
 _COLUMNS = ("Latent", "On, of tokens", "Promotes", "Suppresses", "Where it is on most")
+_RANDOM = "With random weights"
+ALIKE = 0.7
+"""The correlation from which on a model with random weights has a latent as well."""
 
 
 def section(table: FindingTable) -> Section | None:
@@ -50,12 +53,23 @@ def section(table: FindingTable) -> Section | None:
 
 def latent_table(level: Finding) -> list[Table]:
     """The latents that a finding has in its detail, one a row; no table where it has none."""
-    rows = tuple(
-        _latent(name.removeprefix("latent "), json.loads(str(value)))
+    cards = {
+        name.removeprefix("latent "): json.loads(str(value))
         for name, value in level.detail.items()
         if name.startswith("latent ")
-    )
-    return [Table(columns=_COLUMNS, rows=rows)] if rows else []
+    }
+    if not cards:
+        return []
+    beside = any(card.get("as_random") is not None for card in cards.values())
+    rows = tuple((*_latent(name, card), *([_as_random(card)] if beside else [])) for name, card in cards.items())
+    return [Table(columns=(*_COLUMNS, *([_RANDOM] if beside else [])), rows=rows)]
+
+
+def _as_random(card: dict[str, Any]) -> Cell:
+    like = card.get("as_random")
+    if like is None:
+        return Cell(text="on too seldom to say")
+    return Cell(text=f"{'there as well' if like >= ALIKE else 'not there'} ({like:.2f})")
 
 
 def _latent(name: str, feature: dict[str, Any]) -> tuple[Cell, ...]:

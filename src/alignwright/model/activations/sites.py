@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from alignwright.core.layer import why_no_layer
+from alignwright.core.layer import block_number, why_no_layer
 
 Where = Literal["resid_pre", "attn_out", "mlp_out", "resid_post"]
 WHERES: tuple[Where, ...] = get_args(Where)
@@ -52,9 +52,9 @@ def resolve_layer(layer: float, blocks: int) -> int:
     between 0 and 1 that part of the depth. Raises ValueError for a layer that is not there."""
     if isinstance(layer, float) and not layer.is_integer():
         if 0 < layer < 1:
-            return min(int(layer * blocks), blocks - 1)
+            return block_number(layer, blocks)
         raise ValueError(f"layer {layer} is neither a block's number nor a part of the depth between 0 and 1")
     number = int(layer)
     if why := why_no_layer(number, blocks):
         raise ValueError(why)
-    return number % blocks
+    return block_number(number, blocks)
