@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import every_stage
 import pytest
 import torch
 import yaml
@@ -24,7 +26,7 @@ from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.plan import plan
 from alignwright.files.errors import SpecError
 from alignwright.model.template_errors import NoTemplate
-from alignwright.run.align import Request, align
+from alignwright.run.align import Request, align, estimate
 from alignwright.run.console import screen
 from alignwright.run.model_check import check_fit
 from alignwright.run.progress import View
@@ -261,3 +263,30 @@ def test_a_base_model_of_the_hub_is_told_from_what_the_cache_holds(
     with pytest.raises(SpecError, match="this is a base model"):
         told(spec)
     assert told(spec, "chat=llama3").endswith("<|start_header_id|>, <|end_header_id|>, <|eot_id|>")
+
+
+@pytest.mark.parametrize("chat", [None, "none"])
+@pytest.mark.parametrize("is_audit", [False, True])
+def test_every_kind_that_needs_no_chat_is_reckoned_and_goes_to_its_end(
+    tmp_path: Path, chat: str | None, is_audit: bool
+) -> None:
+    """Also what is done after the last stage: the run remembers how long its stages took beside what was reckoned."""
+    every_stage.write_data(tmp_path)
+    make_base(tmp_path / "model")
+    spec: dict[str, Any] = {"name": "plain", "model": "./model", "effort": "demo"} | ({"chat": chat} if chat else {})
+    for section, name, record in every_stage.kinds():
+        stage = every_stage.smallest(section, name)
+        if section in ("measure", "attack", "lens") and not record.model_validate_json(json.dumps(stage)).converses:
+            spec.setdefault(section, []).append(stage)
+    assert {"probe", "patch", "diff", "sae", "crosscoder"} <= {stage["by"] for stage in spec["lens"]}
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    assert estimate(Request(path, runs=tmp_path / "runs")).lines
+    folder = run(path, **({"audit": str(tmp_path / "model")} if is_audit else {}))
+    assert (folder / "promises.json").is_file()
+    assert {f.claim.split(".")[0] for f in findings(folder)} >= {"probe", "patch", "sae", "tax"}
+
+
+def test_a_dry_run_of_what_converses_says_that_there_is_no_template(tmp_path: Path) -> None:
+    with pytest.raises(NoTemplate):
+        estimate(Request(project(tmp_path), runs=tmp_path / "runs"))

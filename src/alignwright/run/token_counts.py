@@ -28,6 +28,7 @@ from alignwright.files.reward_folder import names_folder
 from alignwright.files.server import is_server
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Job
+from alignwright.model.template_errors import NoTemplate
 from alignwright.train.knobs_loop import Training
 
 if TYPE_CHECKING:
@@ -137,8 +138,9 @@ class Lengths:
         return len(self.chat.reply(text, end=False)) if self.chat is not None else round(len(text.encode()) / BYTES)
 
     def conversation(self, conversation: Conversation) -> int:
-        """Tokens of a conversation up to the assistant's header."""
-        if self.chat is not None and (self.chat.writes or not self.experiment.chat):
+        """Tokens of a conversation up to the assistant's header; about so many where no template
+        writes it: what is read as plain text has a question and answers as well."""
+        if self.chat is not None and self.chat.writes:
             return len(self.chat.prompt(conversation))
         return TEMPLATE + sum(self.count(message.content) for message in conversation.messages)
 
@@ -208,7 +210,9 @@ def lengths_of(experiment: Experiment) -> Lengths:
 
 
 def cost(job: Job, lengths: Lengths) -> Cost:
-    """What a job comes to."""
+    """What a job comes to. Raises NoTemplate where it is none: the model takes no turns."""
+    if job.stage.converses and lengths.chat is not None and not (lengths.chat.writes or lengths.experiment.chat):
+        raise NoTemplate
     lengths.begins = job.model == "baseline"
     return job.stage.estimate(lengths)
 
