@@ -14,8 +14,9 @@ from alignwright.core import wording
 from alignwright.core.promises import PromiseReport, parse
 from alignwright.core.records import Conversation, Example, Finding
 from alignwright.core.section import Section, Transcript
-from alignwright.report import figures, page
+from alignwright.report import figures, names, page
 from alignwright.report import results as cases
+from alignwright.report.card import card
 from alignwright.stats.marks import direction
 
 HOSTILE = "<script>alert(1)</script></style></title>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m\u200b<!--"
@@ -148,10 +149,16 @@ def test_an_empty_run_still_has_a_page():
 
 def test_of_one_model_alone_there_is_no_before(plain):
     """An audit trains nothing: its numbers are what was measured; a pure number carries no name of a unit."""
-    alone = page.html(make(change=lambda rows: [f for f in rows if f.stage == "baseline" and f.against is None]))
+    one = make(change=lambda rows: [f for f in rows if f.stage == "baseline" and f.against is None])
+    alone, of_it = page.html(one), card(one)
     assert "What was measured" in alone
     assert "Before" not in Reader(alone).text
+    assert names.RULE not in Reader(alone).text
+    assert "| Claim | Better | Measured | Scored |" in of_it
+    assert not any(word in of_it for word in ("| Before |", "| Change |", "▲ better"))
     assert "Before and after" in plain  # the control
+    assert names.RULE in Reader(plain).text
+    assert "| Before | Now | Change |" in card(make())
     assert [wording.number(0.5, unit) for unit in ("fraction", "difference", "nats")] == [
         "0.500",
         "0.500",

@@ -9,7 +9,7 @@ facts) is escaped, so that it stays text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -104,12 +104,27 @@ def _table(case: RunResults) -> str:
     if not claims:
         return f"## Results\n\n{case.nothing}"
     first, last = case.stages[0], case.stages[-1]
+    if first == last:
+        return _measured_once(case, claims)
     rows = [_row(claim, case.title(claim.name), first, last) for claim in claims]
     intro = (
         f"The change is paired, item by item. {names.RULE} Now: {markdown(case.inside(last))}. Methods: see"
         " report.html."
     )
     heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]
+    return "\n".join(["## Results", "", intro, "", *heads, *rows])
+
+
+def _measured_once(case: RunResults, claims: Sequence[ClaimFindings]) -> str:
+    """One model, as it is: there is no before and no change."""
+    rows = [
+        f"| {_name(claim, case.title(claim.name))} | {claim.better or 'neither'} | {_cell(now)} |"
+        f" {wording.scored(now) if now else wording.ABSENT} |"
+        for claim in claims
+        for now in [claim.levels.get(case.stages[0])]
+    ]
+    intro = "Brackets are each number's own 95% interval; promises are answered by these. Methods: see report.html."
+    heads = ["| Claim | Better | Measured | Scored |", "|---|---|---|---|"]
     return "\n".join(["## Results", "", intro, "", *heads, *rows])
 
 
@@ -126,10 +141,13 @@ def _refused(case: RunResults) -> str:
 
 def _row(claim: ClaimFindings, title: str, first: str, last: str) -> str:
     now = claim.levels.get(last)
-    name = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
     numbers = [_cell(claim.levels.get(first)), _cell(now), _cell(claim.change(last))]
-    cells = [name, claim.better or "neither", *numbers, wording.scored(now) if now else wording.ABSENT]
+    cells = [_name(claim, title), claim.better or "neither", *numbers, wording.scored(now) if now else wording.ABSENT]
     return f"| {' | '.join(cells)} |"
+
+
+def _name(claim: ClaimFindings, title: str) -> str:
+    return f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
 
 
 def _cell(finding: Finding | None) -> str:
