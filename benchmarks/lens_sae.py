@@ -1,12 +1,20 @@
 """How fast is a sparse autoencoder trained, beside SAELens on the same batches, at equal explained variance?
 
     python benchmarks/lens_sae.py STORE [--steps 60] [--latents 4608] [--k 32]
+    python benchmarks/lens_sae.py STORE --equal [--steps 150] [--peer-rates 1e-3 3e-3]
 
 STORE is a folder that `ActivationStore.write` made, with one site. Both trainers get the same batches of 2,048
 tokens without attention sinks, scaled alike, and turns alternate step by step in one process; CPU-seconds are of the
 steps alone (the median after the first two). SAELens' TopK is tried in the same precision, float32 and by autocast in
 bfloat16, with its own auxiliary loss and decoder-norm rule; without the package ours runs alone. Then: explained
-variance on 4,096 tokens that were kept back. `--memory` trains ours alone, streamed from the store as a run does, and
+variance on 4,096 tokens that were kept back.
+
+`--equal` asks how many CPU-seconds each needs to explain **the same** part of the variance of the tokens kept back: it
+is looked at every five steps (outside the clock), until the learning rates begin to fall; the target is what the worse
+of the two has reached by then, and the tokens that each needed are read off between two looks. SAELens is tried at
+every learning rate of `--peer-rates`, and the one that needs least counts.
+
+`--memory` trains ours alone, streamed from the store as a run does, and
 says how much memory the process took.
 """
 
@@ -16,8 +24,9 @@ import argparse
 import resource
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +46,9 @@ def main() -> None:
     parser.add_argument("--latents", type=int, default=4608)
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--equal", action="store_true")
+    parser.add_argument("--peer-rates", type=float, nargs="+", default=[1e-3, 3e-3])
+    parser.add_argument("--only", nargs="+", default=["bfloat16", "float32"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     store = ActivationStore.open(args.store)
@@ -46,6 +58,9 @@ def main() -> None:
     states_NH = torch.cat(list(store.states(store.sites[0]))).float()
     states_NH, held_NH = states_NH[:-HELD], states_NH[-HELD:]
     factor = float(held_NH.square().mean().rsqrt())
+    if args.equal:
+        equal(states_NH, held_NH, factor, args)
+        return
     print(
         "| precision | rule | ours, tokens per CPU-second | SAELens | ratio | explained: ours | SAELens | dead: ours |"
     )
@@ -106,9 +121,69 @@ def line(
     if theirs is None:
         return f"{head} | | {explained:.4f} | | {dead:.3f} |"
     other = BATCH / statistics.median(times["theirs"][2:])
-    with torch.no_grad():
-        their_value = _explained(held_NH * factor, theirs.sae(held_NH * factor))
+    their_value = _explained(held_NH * factor, theirs.reconstruct(held_NH * factor))
     return f"{head} {other:,.0f} | {ours / other:.2f} | {explained:.4f} | {their_value:.4f} | {dead:.3f} |"
+
+
+def equal(fit_NH: Tensor, held_NH: Tensor, factor: float, args: argparse.Namespace) -> None:
+    print(
+        "| precision | rule | explained by both | ours: tokens | tokens per CPU-second | SAELens: learning rate"
+        " | tokens | tokens per CPU-second | CPU-seconds: ours | SAELens | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for precision in args.only:
+        for rule in ("topk", "batch_topk"):
+            coarse = precision == "bfloat16"
+            recipe = Recipe(rule, args.latents, args.k, args.steps, BATCH, 1e-3, coarse=coarse)
+            trainer = Trainer(recipe, held_NH)
+            ours = _curve(
+                lambda part, own=trainer: own.step(part),
+                lambda own=trainer: _explained(held_NH, own.autoencoder().reconstruct(held_NH)), fit_NH, args.steps,
+            )  # fmt: skip
+            best: tuple[float, str] | None = None
+            for rate in args.peer_rates:
+                peer = _Peer(rule, held_NH.shape[1], args, coarse=coarse, rate=rate)
+                theirs = _curve(
+                    lambda part, own=peer: own.step(part * factor),
+                    lambda own=peer: _explained(held_NH * factor, own.reconstruct(held_NH * factor)),
+                    fit_NH, args.steps,
+                )  # fmt: skip
+                target = min(max(value for value, _ in ours[0]), max(value for value, _ in theirs[0]))
+                need, rates = [_tokens_to(curve[0], target) for curve in (ours, theirs)], (ours[1], theirs[1])
+                seconds = [max(tokens, 1.0) / each for tokens, each in zip(need, rates, strict=True)]
+                row = (
+                    f"| {precision} | {rule} | {target:.3f} | {need[0]:,.0f} | {rates[0]:,.0f} | {rate:g} |"
+                    f" {need[1]:,.0f} | {rates[1]:,.0f} | {seconds[0]:.1f} | {seconds[1]:.1f} |"
+                    f" {seconds[1] / seconds[0]:.1f} |"
+                )
+                print(f"  tried: {row}", flush=True)
+                if best is None or seconds[1] / seconds[0] < best[0]:
+                    best = seconds[1] / seconds[0], row
+            print(best[1] if best else "", flush=True)
+
+
+def _curve(
+    step: Callable[[Tensor], object], value: Callable[[], float], fit_NH: Tensor, steps: int
+) -> tuple[list[tuple[float, int]], float]:
+    """What is explained after so many tokens, until the learning rate falls; and tokens per CPU-second."""
+    curve, times = [(value(), 0)], []
+    for place, states_NH in enumerate(batches(fit_NH, steps)):
+        if place == steps - steps // 5:
+            break
+        before = time.process_time()
+        step(states_NH)
+        times.append(time.process_time() - before)
+        if (place + 1) % 5 == 0:
+            curve.append((value(), (place + 1) * BATCH))
+    return curve, BATCH / statistics.median(times[2:])
+
+
+def _tokens_to(curve: list[tuple[float, int]], target: float) -> float:
+    """After how many tokens so much was first explained."""
+    for (low, before), (high, after) in pairwise(curve):
+        if high >= target:
+            return before + (after - before) * max(0.0, (target - low) / (high - low))
+    return float("inf")
 
 
 def _explained(states_NH: Tensor, made_NH: Tensor) -> float:
@@ -118,7 +193,7 @@ def _explained(states_NH: Tensor, made_NH: Tensor) -> float:
 class _Peer:
     """SAELens' own trainer, a batch at a time."""
 
-    def __init__(self, rule: str, hidden: int, args: argparse.Namespace, *, coarse: bool) -> None:
+    def __init__(self, rule: str, hidden: int, args: argparse.Namespace, *, coarse: bool, rate: float = 1e-3) -> None:
         import sae_lens  # type: ignore[import-not-found]
         from sae_lens.config import SAETrainerConfig  # type: ignore[import-not-found]
 
@@ -128,10 +203,17 @@ class _Peer:
         )
         self.sae = getattr(sae_lens, f"{names[rule]}TrainingSAE")(config)
         trainer_config = SAETrainerConfig(
-            total_training_samples=BATCH * args.steps, train_batch_size_samples=BATCH, lr=1e-3, lr_end=1e-4,
+            total_training_samples=BATCH * args.steps, train_batch_size_samples=BATCH, lr=rate, lr_end=rate / 10,
             lr_warm_up_steps=args.steps // 20, lr_decay_steps=args.steps // 5, device="cpu", autocast=coarse,
         )  # fmt: skip
         self.trainer = sae_lens.SAETrainer(cfg=trainer_config, sae=self.sae, data_provider=iter(()))
+
+    @torch.no_grad()
+    def reconstruct(self, states_NH: Tensor) -> Tensor:
+        self.sae.eval()
+        made_NH = self.sae(states_NH)
+        self.sae.train()
+        return made_NH
 
     def step(self, states_NH: Tensor) -> None:
         self.trainer.step(states_NH)

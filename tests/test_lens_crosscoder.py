@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from alignwright.core.records import Finding
 from alignwright.core.section import Section
 from alignwright.files.lines import read_lines
 from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, shares, side
+from alignwright.lens.crosscoder.latent_scaling import LatentScaling, latent_scaling
 from alignwright.lens.sae import run as sae_run
 from alignwright.lens.sae.autoencoder import Autoencoder
 from alignwright.lens.sae.evaluate import moments
@@ -30,8 +32,9 @@ from alignwright.model.weights import write_tensors
 HIDDEN, FEATURES, LATENTS = 16, 24, 40
 
 
-def planted(seed: int, new: int, count: int = 6000) -> tuple[Tensor, Tensor]:
-    """Pairs [start, trained] of a few of many features, a little turned in the trained model, which has `new` more."""
+def planted(seed: int, new: int, count: int = 6000, weak: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Pairs [start, trained] of a few of many features, a little turned in the trained model, which has `new` more; the
+    first of these is in the start model too, so `weak`."""
     generator = torch.Generator().manual_seed(1000 + seed)
 
     def draw(*shape: int) -> Tensor:
@@ -46,7 +49,9 @@ def planted(seed: int, new: int, count: int = 6000) -> tuple[Tensor, Tensor]:
     turned_GH = normalize(features_GH + 0.025 * draw(FEATURES, HIDDEN), dim=1)
     size_NG, new_GH = sizes(FEATURES, 2 / FEATURES), normalize(draw(new, HIDDEN), dim=1)
     start_NH = size_NG @ features_GH + 0.05 * draw(count, HIDDEN)
-    trained_NH = size_NG @ turned_GH + 0.05 * draw(count, HIDDEN) + sizes(new, 0.03) @ new_GH
+    noise_NH, new_NG = 0.05 * draw(count, HIDDEN), sizes(new, 0.03)
+    trained_NH = size_NG @ turned_GH + noise_NH + new_NG @ new_GH
+    start_NH = start_NH + weak * new_NG[:, :1] @ new_GH[:1]
     scaled = [states_NH * states_NH.square().mean().rsqrt() for states_NH in (start_NH, trained_NH)]
     return torch.cat(scaled, dim=1), new_GH
 
@@ -85,6 +90,100 @@ def test_models_that_differ_in_no_feature_have_none_of_their_own() -> None:
     for seed in range(3):
         both, on_F = coded(planted(seed, 0)[0], seed, 200)
         assert len(both.of_trained(on_F)) == len(both.of_start(on_F)) == 0
+
+
+# ---- latent scaling ----------------------------------------------------------------------------------------------
+
+
+def scaled(both: Autoencoder, states_ND: Tensor) -> LatentScaling:
+    return latent_scaling(both, ((part, both.encode(part)) for part in states_ND.split(500)))
+
+
+def test_what_is_exclusive_by_plan_is_absent_from_the_other_and_what_is_shared_is_there() -> None:
+    states_ND, _ = planted(0, 2)
+    both, on_F = coded(states_ND, 0, 600)
+    scaling, own_F = scaled(both.dictionary, states_ND), both.of_trained(on_F)
+    assert torch.equal(scaling.absent(own_F), own_F)
+    assert float(scaling.error_F[own_F].abs().max()) < 0.1
+    assert bool(scaling.trained_F[own_F].all())
+    shared_F = ((both.share_F - 0.5).abs() < 0.1) & (on_F >= 50)
+    assert int(shared_F.sum()) > 10
+    for nu_F in (scaling.error_F, scaling.reconstruction_F):  # the control: the test sees what is there
+        assert float(nu_F[shared_F].median()) == pytest.approx(1.0, abs=0.1)
+    assert len(scaling.absent(shared_F.nonzero()[:, 0])) == 0
+
+
+def test_a_shared_feature_that_is_weak_or_shrunk_or_split_is_not_called_exclusive() -> None:
+    states_ND, _ = planted(1, 0)
+    both, on_F = coded(states_ND, 1, 200)
+    whole = both.dictionary
+    assert whole.threshold_F is not None
+    latent = int(on_F.argmax())  # one that both models share
+    assert abs(float(both.share_F[latent]) - 0.5) < 0.1
+    for size in (0.0, 0.4):  # its row of the start model is made shorter than what that model holds
+        decoder_FD = whole.decoder_FH.clone()
+        decoder_FD[latent, :HIDDEN] *= size
+        shrunk = replace(whole, decoder_FH=decoder_FD)
+        share, scaling = float(shares(decoder_FD)[latent]), scaled(shrunk, states_ND)
+        assert share == pytest.approx(1 - size / 2, abs=0.1)  # by its row it is the trained model's
+        assert float(scaling.error_F[latent]) == pytest.approx(1.0, abs=0.25)
+        assert bool(scaling.shrunk_F[latent])
+    # two latents where one would do: one for each model
+    rows_FD = torch.cat([whole.decoder_FH, whole.decoder_FH[latent : latent + 1]])
+    rows_FD[latent, :HIDDEN], rows_FD[-1, HIDDEN:] = 0.0, 0.0
+    split = replace(
+        whole, decoder_FH=rows_FD, encoder_FH=torch.cat([whole.encoder_FH, whole.encoder_FH[latent : latent + 1]]),
+        bias_F=torch.cat([whole.bias_F, whole.bias_F[latent : latent + 1]]),
+        threshold_F=torch.cat([whole.threshold_F, whole.threshold_F[latent : latent + 1]]),
+    )  # fmt: skip
+    scaling = scaled(split, states_ND)
+    assert not bool(scaling.shrunk_F[latent])  # nothing is left in the errors
+    assert float(scaling.reconstruction_F[latent]) == pytest.approx(1.0, abs=0.25)
+    assert bool(scaling.decoupled_F[latent])
+    assert not bool(scaling.trained_F[-1])
+    assert len(scaling.absent(torch.tensor([latent, LATENTS]))) == 0
+
+
+def test_a_feature_that_training_made_stronger_is_not_new() -> None:
+    """In the start model at a third of its strength it looks exclusive, and is told from one that is not there at all
+    (in four of six such pairs; in the others no latent was found for it)."""
+    states_ND, new_GH = planted(1, 2, weak=0.35)
+    both, on_F = coded(states_ND, 1, 600)
+    rows_FH = normalize(side(both.dictionary, trained=True).decoder_FH, dim=1)
+    like_FG = (rows_FH @ new_GH.T).masked_fill((on_F < 5)[:, None], -1.0)
+    weak, new = like_FG.argmax(dim=0).tolist()
+    assert float(like_FG.amax(dim=0).min()) > 0.95
+    assert set(both.of_trained(on_F).tolist()) == {weak, new}
+    scaling = scaled(both.dictionary, states_ND)
+    assert float(scaling.error_F[weak]) == pytest.approx(0.35, abs=0.12)
+    assert abs(float(scaling.error_F[new])) < 0.1
+    assert scaling.absent(both.of_trained(on_F)).tolist() == [new]
+
+
+def test_the_scale_is_the_least_squares_one() -> None:
+    states_ND, _ = planted(2, 1, count=400)
+    generator = torch.Generator().manual_seed(0)
+    rows_FD = torch.randn(LATENTS, 2 * HIDDEN, generator=generator)
+    both = Autoencoder(rows_FD.clone(), torch.zeros(LATENTS), normalize(rows_FD, dim=1), torch.zeros(2 * HIDDEN), 3)
+    active = both.encode(states_ND)
+    value_NF = torch.zeros(len(states_ND), LATENTS)
+    value_NF[active.token_A, active.latent_A] = active.value_A
+    scaling, latent = latent_scaling(both, [(states_ND, active)]), int(active.latent_A[0])
+    own = slice(HIDDEN, None) if bool(scaling.trained_F[latent]) else slice(None, HIDDEN)
+    part_NH = value_NF[:, latent, None] * both.decoder_FH[latent, own]
+
+    def beta(target_NH: Tensor) -> float:
+        return float(torch.linalg.lstsq(part_NH.reshape(-1, 1), target_NH.reshape(-1, 1)).solution)
+
+    others_NF = value_NF.clone()
+    others_NF[:, latent] = 0
+    for nu_F, target_ND in (
+        (scaling.error_F, states_ND - others_NF @ both.decoder_FH),
+        (scaling.reconstruction_F, value_NF @ both.decoder_FH),
+    ):
+        halves = [beta(half) for half in target_ND.chunk(2, dim=1)]
+        of_own, of_other = halves[::-1] if own.start else halves
+        assert float(nu_F[latent]) == pytest.approx(of_other / of_own, rel=1e-3)
 
 
 def test_a_share_says_whose_a_latent_is() -> None:
@@ -140,5 +239,7 @@ def test_a_run_holds_a_trained_model_against_the_start(tmp_path: Path, monkeypat
     assert len(list(folder.glob("stages/*/crosscoder.safetensors"))) == 1
     verdicts = json.loads((folder / "promises.json").read_text())["verdicts"]
     exclusive = own["crosscoder.of_trained"].value or 0
+    assert own["crosscoder.shrunk"].n >= exclusive
+    assert "latent scaling" in own["crosscoder.new"].note
     assert ("no_signal" in own["crosscoder.new"].detail) == (exclusive == 0)
     assert (verdicts[0]["answer"] == "untested") == (exclusive == 0)

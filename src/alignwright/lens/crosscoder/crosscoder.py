@@ -11,7 +11,7 @@ lies is told by
 
 **The known trap**: an L1 penalty prefers two latents where one would do, and shrinks the shorter row away, so that
 shared features look exclusive (Minder et al. 2025). BatchTopK has no penalty, and the two rows together have length
-1.
+1; what looks exclusive all the same is tried by latent scaling (`latent_scaling.py`).
 
 **Control**: the same training of the start model against itself, changed by as much as the trained model is, but in
 no feature: Gaussian noise of the shape of its own activations. How far shares lie from 1/2 there is chance. A latent

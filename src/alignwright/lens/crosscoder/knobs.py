@@ -24,6 +24,8 @@ CLAIMS = (
     NEW.but(name="crosscoder.explained_start", title="Variance of the start model that it explains"),
     NEW.but(name="crosscoder.of_trained", title="Latents of the trained model alone", **_COUNT),
     NEW.but(name="crosscoder.of_start", title="Latents of the start model alone", **_COUNT),
+    NEW.but(name="crosscoder.shrunk", title="Only looking so: in the start model's errors as well", **_COUNT),
+    NEW.but(name="crosscoder.decoupled", title="Only looking so: other latents have it for the start model", **_COUNT),
     NEW.but(name="crosscoder.limit", title="Distance from one half that a share must have", promisable=False),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from alignwright.core.stage import resolved
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
-from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, side
+from alignwright.lens.crosscoder.crosscoder import LEAST_ON, Crosscoder, ModelPair, crosscoder, side
 from alignwright.lens.crosscoder.knobs import CLAIMS, CrosscoderStage
+from alignwright.lens.crosscoder.latent_scaling import LIMITS, LatentScaling, latent_scaling
 from alignwright.lens.sae.autoencoder import Active, Autoencoder
 from alignwright.lens.sae.corpus import Corpus, corpus
 from alignwright.lens.sae.evaluate import Moments, moments, part_kept
@@ -51,12 +53,17 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
     both = crosscoder(recipe, fit.batches, scaled, _change(fit, scaled), folder=job.at_work, progress=job.bar)
     firings, measured = _trial(both.dictionary, trial)
     on_F = torch.bincount(firings.active.latent_A, minlength=both.dictionary.latents)
-    own_F, lost_F = both.of_trained(on_F), both.of_start(on_F)
+    scaling = latent_scaling(both.dictionary, zip(measured.states, measured.active, strict=True))
+    looks_F = both.of_trained(on_F)
+    own_F, lost_F = scaling.absent(looks_F), scaling.absent(both.of_start(on_F))
     findings = _findings(job.model, both, measured, rows, own_F, lost_F, site, len(clouds[0].mean_H))
+    findings += _scaling_findings(job.model, both, scaling, looks_F, own_F, on_F)
+    findings[0] = findings[0].model_copy(update={"note": f"{findings[0].note} {findings[-1].note}"})
     write_tensors(
         {"encoder": both.dictionary.encoder_FH, "bias": both.dictionary.bias_F, "share": both.share_F,
          "decoder": both.dictionary.decoder_FH, "centre": both.dictionary.centre_H,
-         "threshold": torch.as_tensor(both.dictionary.threshold_F), "factors": torch.tensor(factors)},
+         "threshold": torch.as_tensor(both.dictionary.threshold_F), "factors": torch.tensor(factors),
+         "nu_error": scaling.error_F.float(), "nu_reconstruction": scaling.reconstruction_F.float()},
         job.folder / FILE,
     )  # fmt: skip
     first = _first(policy, both, clouds[1], factors[1], firings, rows, own_F)
@@ -141,7 +148,10 @@ def _findings(
         f" {len(lost_F)} the start model's: their {rule}. Those of the trained model carry {new.value or 0:.1%} of its"
         " variance on held-out tokens."
     )
-    nothing = "no latent is the trained model's alone beyond what the start model against itself has by chance"
+    nothing = (
+        "no latent is the trained model's alone beyond what the start model against itself has by chance, and"
+        " absent from the start model by latent scaling"
+    )
     counts = {"of_trained": float(len(own)), "of_start": float(len(lost_F)), "limit": both.limit}
     findings = [
         finding_of(CLAIMS, "crosscoder.new", model, new, tokens, f"at {site.name}; {rule}").model_copy(
@@ -155,6 +165,31 @@ def _findings(
     for name, value in counts.items():
         finding = finding_of(CLAIMS, f"crosscoder.{name}", model, None, both.dictionary.latents, rule)
         findings.append(finding.model_copy(update={"value": value}))
+    return findings
+
+
+def _scaling_findings(
+    model: str, both: Crosscoder, scaling: LatentScaling, looks_F: Tensor, own_F: Tensor, on_F: Tensor
+) -> list[Finding]:
+    """How many latents only look like the trained model's own, and what the same says of latents that both share."""
+    shared_F = ((both.share_F - 0.5).abs() <= both.limit) & (on_F >= LEAST_ON)
+    medians = [float(nu_F[shared_F].median()) for nu_F in (scaling.error_F, scaling.reconstruction_F)]
+    counts = {
+        "shrunk": (scaling.shrunk_F, f"nu of the errors at least {LIMITS[0]}", medians[0]),
+        "decoupled": (scaling.decoupled_F, f"nu of the reconstructions at least {LIMITS[1]}", medians[1]),
+    }
+    findings: list[Finding] = []
+    for name, (fails_F, rule, median) in counts.items():
+        finding = finding_of(CLAIMS, f"crosscoder.{name}", model, None, len(looks_F), rule)
+        detail = {} if isnan(median) else {"median_of_shared": median}
+        findings.append(finding.model_copy(update={"value": float(fails_F[looks_F].sum()), "detail": detail}))
+    words = (
+        f"Of {len(looks_F)} latents that look like the trained model's alone, latent scaling finds {len(own_F)} absent"
+        f" from the start model ({findings[0].value:.0f} are in its errors, {findings[1].value:.0f} in what other"
+        f" latents make of it); of the {int(shared_F.sum())} that both share the medians are {medians[0]:.2f} and"
+        f" {medians[1]:.2f}, where 1 is there as much."
+    )
+    findings[-1] = findings[-1].model_copy(update={"note": words})
     return findings
 
 

@@ -7,12 +7,13 @@ from alignwright.lens.sae.section import latent_table
 
 CLAIMS = (
     "crosscoder.new", "crosscoder.explained", "crosscoder.explained_start", "crosscoder.of_trained",
-    "crosscoder.of_start", "crosscoder.limit",
+    "crosscoder.of_start", "crosscoder.shrunk", "crosscoder.decoupled", "crosscoder.limit",
 )  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: parts of the variance, and counts of latents, on held-out tokens without attention sinks."
     " Control: the same dictionary of the start model and itself with noise as large as the change, in which no latent"
-    " is of one side alone but by chance."
+    " is of one side alone but by chance; and latent scaling, by which a feature that is in the other model after all"
+    " is not counted."
 )
 HOW = (
     "Each row of the second table is a latent, those first that are most the trained model's own. Where none is beyond"
