@@ -83,7 +83,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "inside_deception": {"data": "statements.jsonl", "layer": 1},
     "crosscoder": {"text": "plain.jsonl", "latents": 8, "k": 2},
     "persona": {"trait": "shouting", "contrast": "held_pairs.jsonl", "data": "replies.jsonl", "layer": 1},
-    "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
+    "steer": {"requests": ["refusal.jsonl", "taken.jsonl"], "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -182,6 +182,7 @@ SPECIAL: dict[str, list[Any]] = {
     "direction": ["direction.safetensors"],
     "against": ["./model"],
     "probe.layer": [0, 0.5],
+    "probe.tokens": ["prompt_end", "all"],
     "steer.layer": [0, 0.5, "selected"],
     "sae.layer": [0, 0.5],
     "dictionary": ["dictionary"],
@@ -379,6 +380,7 @@ def write_data(folder: Path) -> None:
         "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
         "fulfilled.jsonl": ("suite", "judge_labels"),
         "labelled_texts.jsonl": ("probe", "data"), "tried.jsonl": ("value", "prompts"),
+        "taken.jsonl": ("value", "prompts"),
         "contrast.jsonl": ("patch", "pairs"),
         "statements.jsonl": ("inside_deception", "data"),
         "replies.jsonl": ("persona", "data"),

@@ -35,7 +35,7 @@ from alignwright.model.activations.edits import Rewrite, edited, random_directio
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.next_token import next_logprobs
 from alignwright.model.activations.sites import Site
-from alignwright.model.activations.token_scope import template_length
+from alignwright.model.activations.token_scope import template_tokens
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 
@@ -109,7 +109,7 @@ def test_a_planted_direction_is_selected_at_its_token_and_block(policy: LocalMod
     assert selection.vector is not None
     assert torch.nn.functional.cosine_similarity(selection.vector, DIRECTION, dim=0) > 0.95
     assert float(selection.vector.norm()) == pytest.approx(STRENGTH, rel=0.1)
-    assert len(selection.candidates) == 4 * template_length(policy)  # the last fifth of five blocks is not tried
+    assert len(selection.candidates) == 4 * len(template_tokens(policy))  # the last fifth of five blocks is not tried
     assert {each.layer for each in selection.candidates} == {0, 1, 2, 3}
     assert selection.harmful > 1 > selection.harmless  # it refuses as it is ...
     assert selection.selected.bypass < -1  # ... and not without it

@@ -18,14 +18,15 @@ _LABELS: dict[object, Label] = {
 
 
 class LabelledText(Item):
-    """A plain `text`, or a `prompt` that is put as a user's message, and whether it shows the concept: `label` is
-    positive (1, true) or negative (0, false); or control, a text that has the outward marks of the positive ones and
-    not the concept (a benign trigger), which no probe is fitted to."""
+    """A plain `text`, or a `prompt` that is put as a user's message (with a `reply` to it), and whether it shows the
+    concept: `label` is positive (1, true) or negative (0, false); or control, a text that has the outward marks of the
+    positive ones and not the concept (a benign trigger), which no probe is fitted to."""
 
     reads: ClassVar[Kind] = "labelled_text"
     label: Label
     text: str = Field(default="", exclude_if=lambda text: not text)
     prompt: str = Field(default="", exclude_if=lambda prompt: not prompt)
+    reply: str = Field(default="", exclude_if=lambda reply: not reply)
 
     @field_validator("label", mode="before")
     @classmethod
@@ -38,6 +39,8 @@ class LabelledText(Item):
     def _one_text(self) -> LabelledText:
         if bool(self.text.strip()) == bool(self.prompt.strip()):
             raise ValueError("give one of 'text' (plain) and 'prompt' (put as a user's message)")
+        if self.reply.strip() and not self.prompt.strip():
+            raise ValueError("a 'reply' answers a 'prompt', and there is none")
         return self
 
     @property
@@ -50,4 +53,11 @@ class LabelledText(Item):
 
     @property
     def dialogue(self) -> Conversation | None:
+        """The prompt alone."""
         return Conversation.user(self.prompt) if self.prompt else None
+
+    @property
+    def answered(self) -> Conversation | None:
+        """The prompt with the reply, where there is one."""
+        asked = self.dialogue
+        return asked.then("assistant", self.reply) if asked and self.reply.strip() else asked

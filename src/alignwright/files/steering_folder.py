@@ -3,7 +3,8 @@
 `steering.json` names the model by a path relative to the folder (`.`: the weights lie beside it), a bundled model's
 name or a Hub id, and lists the edits in their order: `add` (a vector times `scale`) or `ablate` (what lies along it is
 taken out), at a site by TransformerLens' name (`blocks.18.hook_resid_post`), with the name of the vector among those of
-`steering.safetensors`. A folder like that is named wherever a model is.
+`steering.safetensors` and the tokens that it acts on (`all` where none are named). A folder like that is named wherever
+a model is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from alignwright.core.records import Record
+from alignwright.core.token_scope import TokenScope
 
 STEERING, VECTORS = "steering.json", "steering.safetensors"
 
@@ -25,6 +27,7 @@ class SteeringEdit(Record):
     site: str
     vector: str
     scale: float = 1.0
+    tokens: TokenScope = "all"
 
 
 class SteeringFile(Record):

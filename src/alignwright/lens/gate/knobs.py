@@ -14,6 +14,7 @@ from alignwright.core.layer import AnyLayer
 from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import bad_row_lines
 from alignwright.files.labelled_texts import LabelledText
 from alignwright.lens.gate import section
 from alignwright.lens.label_conflicts import two_labels
@@ -49,6 +50,9 @@ def beside(concern: str) -> tuple[Claim, ...]:
             measured="trained", promisable=False,
         ),
     )  # fmt: skip
+
+
+_NEVER_READ = "its 'reply' is never read: the gate reads where a reply begins; leave it out"
 
 
 class GateStage(Stage):
@@ -123,6 +127,10 @@ class GateStage(Stage):
         for concern in CONCERNS:
             own = [file for file in files if file.knob[0] == _KNOBS[concern]]
             yield from two_labels(own)
+            for file in own:
+                rows = zip(file.rows, file.numbers, strict=True)
+                answered = [(number, _NEVER_READ) for row, number in rows if row.reply]
+                yield from ((file.knob, line) for line in bad_row_lines(file.file, answered))
             labels = [row.label for file in own for row in file.rows]
             counts = {kind: labels.count(kind) for kind in ("positive", "negative")}
             if own and min(counts.values()) < LEAST:

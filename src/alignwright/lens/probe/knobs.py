@@ -12,13 +12,16 @@ from alignwright.core.cost import Cost
 from alignwright.core.layer import AnyLayer
 from alignwright.core.records import Prompt
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage
+from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes
+from alignwright.core.token_scope import TokenScope
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.files.labelled_texts import LabelledText
 from alignwright.lens.label_conflicts import two_labels
 from alignwright.lens.probe import section
 from alignwright.lens.probe.split import LEAST
+from alignwright.lens.token_knob import TokenStage
 
 CONCEPT = r"^[a-z][a-z0-9_]*$"
 AREA = "AUROC"
@@ -41,7 +44,7 @@ def claims_of(concept: str) -> tuple[Claim, ...]:
     )
 
 
-class ProbeStage(Stage):
+class ProbeStage(TokenStage):
     """Is there a direction in the activations that tells the texts of a concept from others, and does it tell more
     than random directions, the words alone and the start model do?"""
 
@@ -52,7 +55,8 @@ class ProbeStage(Stage):
     concept: str = Field(pattern=CONCEPT, max_length=40, description="its name in claims: probe.CONCEPT.auroc")
     data: Annotated[Paths, Reads(LabelledText)] = Field(
         default=(),
-        description="texts (text, or prompt) with their label: 1, 0 or control, and topic; or statement and label",
+        description="texts (text, or prompt and reply) with their label: 1, 0 or control, and topic; or statement and"
+        " label",
     )
     requests: Annotated[Paths, Reads(RefusalItem)] = Field(
         default=(), description="requests (prompt, kind): the harmful ones are the positive"
@@ -76,7 +80,14 @@ class ProbeStage(Stage):
                 "a concept needs texts of both kinds: give labelled texts under 'data', requests under 'requests', or"
                 " prompts under both 'positive' and 'negative'"
             )
+        if self.tokens == "reply" and (knob := next((k for k in _ASKING if getattr(self, k)), None)):
+            raise ValueError(f"'tokens: reply' reads replies, and '{knob}' has none; give 'data' with prompt and reply")
         return self
+
+    @property
+    def scope(self) -> TokenScope:
+        """Which tokens are read."""
+        return self.tokens or "prompt_end"
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -93,6 +104,10 @@ class ProbeStage(Stage):
         """Fewer texts of a kind than a probe can be fitted to and tried on, and texts that are of two kinds."""
         two = list(two_labels(files, _kind_and_text))
         yield from two
+        for file in (file for file in files if file.knob[0] == "data"):
+            rows = zip(file.rows, file.numbers, strict=True)
+            wrong = [(number, why) for row, number in rows if (why := _without_tokens(row, self.scope))]
+            yield from ((file.knob, line) for line in bad_row_lines(file.file, wrong))
         kinds = {
             text: kind for file in files for kind, text in (_kind_and_text(row, str(file.knob[0])) for row in file.rows)
         }
@@ -113,10 +128,29 @@ class ProbeStage(Stage):
         return Cost.of(tokens * share)
 
 
+_ASKING = ("requests", "positive", "negative")
+
+
+def words_read(row: LabelledText) -> str:
+    """The words of a text, its reply included: what it is told from others by, without a look inside."""
+    return f"{row.shown}\n{row.reply}" if row.reply else row.shown
+
+
+def _without_tokens(row: LabelledText, scope: TokenScope) -> str:
+    """Why a row has none of the tokens that are read, or a reply that is not; "" where it has them."""
+    if row.text and scope not in ("prompt_end", "all"):
+        return f"a plain text has no {scope} tokens; give 'prompt' (and 'reply'), or read 'prompt_end' or 'all'"
+    if scope == "reply" and not row.reply:
+        return "'tokens: reply' reads the reply, and there is none; give 'reply'"
+    if row.reply and scope not in ("reply", "all"):
+        return f"its 'reply' is never read: tokens are '{scope}'; read 'reply' or 'all', or leave it out"
+    return ""
+
+
 def _kind_and_text(row: LabelledText | RefusalItem | Prompt, knob: str) -> tuple[str, str]:
     """Whether a row of this knob shows the concept, and its text."""
     if isinstance(row, LabelledText):
-        return row.label, row.shown
+        return row.label, words_read(row)
     if isinstance(row, RefusalItem):
         return "positive" if row.kind == "harmful" else "negative", row.prompt
     return knob, " ".join(message.content for message in row.conversation.messages)

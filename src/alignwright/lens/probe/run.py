@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from alignwright.core.records import Conversation, Finding, Record
 from alignwright.core.stage import resolved
+from alignwright.core.token_scope import TokenScope
 from alignwright.files.contents import records
 from alignwright.files.items import RefusalItem
 from alignwright.files.labelled_texts import LabelledText
@@ -22,14 +24,19 @@ from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
 from alignwright.lens.probe.battery import ProbeResult, Texts, examine
 from alignwright.lens.probe.file_format import load_probe, save_probe
-from alignwright.lens.probe.knobs import AREA, ProbeStage
+from alignwright.lens.probe.knobs import AREA, ProbeStage, words_read
 from alignwright.lens.probe.split import Split, split
-from alignwright.model.activations.last_states import last_states
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import resolve_layer
+from alignwright.model.activations.token_scope import scoped_row, scoped_states
+from alignwright.model.local_model import LocalModel
 from alignwright.stats.auroc import Area, auroc, auroc_difference
 
 SCORES, FOLDER = "scores.jsonl", "probe"
+_AT: dict[TokenScope, str] = {
+    "prompt_end": "the last token", "template": "the template's tokens after the request, averaged",
+    "prompt": "the prompt's tokens, averaged", "reply": "the reply's tokens, averaged", "all": "all tokens, averaged",
+}  # fmt: skip
 
 
 class ProbeScore(Record):
@@ -68,8 +75,7 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
     texts = Texts(
         texts=[row.words for row in labelled], items=[row.item for row in labelled],
         topics=[row.topic for row in labelled], positive=positive,
-        states=last_states(policy, [row.read for row in labelled], layers),
-        control=last_states(policy, [row.read for row in control], layers),
+        states=_states(policy, labelled, layers, stage.scope), control=_states(policy, control, layers, stage.scope),
     )  # fmt: skip
     result = examine(texts, parts, stage.method)
     verdict, why = result.verdict
@@ -79,7 +85,7 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
         "random_p": result.random_p, "counts": {"fitted": len(parts.fit) + len(parts.choose), "tried": len(parts.test)},
         "sweep": {str(layer): value for layer, value in result.sweep.items()},
     }  # fmt: skip
-    save_probe(result.probe, result.layer, policy, job.folder / FOLDER, meta)
+    save_probe(result.probe, result.layer, policy, job.folder / FOLDER, meta, stage.scope)
     findings = _findings(stage, job.model, result)
     findings += _beside_start(stage, job, texts, parts, result)
     scores = [
@@ -90,13 +96,17 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
     return Result(note=note, samples=[], findings=findings, records={SCORES: scores})
 
 
+def _states(policy: LocalModel, rows: Sequence[_Row], layers: Sequence[int], scope: TokenScope) -> dict[int, Tensor]:
+    return scoped_states(policy, [scoped_row(policy, row.read, scope) for row in rows], layers)
+
+
 def _rows(stage: ProbeStage, job: JobContext) -> list[_Row]:
     """Every text with its label, once; of a file whose rows have no topic the file is one."""
     rows: list[_Row] = []
     for name in stage.data:
         for text in job.data.read(name, LabelledText).rows:
-            read = text.dialogue or text.text
-            rows.append(_Row(text.id, text.topic or part_name(name), text.label, read, text.shown))
+            read = text.answered or text.text
+            rows.append(_Row(text.id, text.topic or part_name(name), text.label, read, words_read(text)))
     for name in stage.requests:
         for request in job.data.read(name, RefusalItem).rows:
             label = "positive" if request.kind == "harmful" else "negative"
@@ -119,7 +129,7 @@ def _findings(stage: ProbeStage, model: str, result: ProbeResult) -> list[Findin
     verdict, why = result.verdict
     swept = f", the best of {len(result.sweep)} on other texts" if len(result.sweep) > 1 else ""
     way = (
-        f"{stage.method.replace('_', ' ')} on what block {result.layer} leaves at the last token{swept};"
+        f"{stage.method.replace('_', ' ')} on what block {result.layer} leaves at {_AT[stage.scope]}{swept};"
         f" {result.split.by}{_of_these(result)}; {result.area.interval.method}"
     )
     detail: dict[str, str | float | bool | None] = {"verdict": verdict, "layer": float(result.layer)}

@@ -11,11 +11,13 @@ from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.layer import SELECTED, LayerOrSelected
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, resolved
+from alignwright.core.token_scope import TokenScope
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.lens.steer import section
+from alignwright.lens.token_knob import TokenStage
 
 RANDOM = 3
 """Random directions of the same length, which every edit stands beside."""
@@ -58,7 +60,7 @@ CANDIDATES = 150
 """About as many are tried: five or six tokens of a template, and 24 of 30 blocks."""
 
 
-class SteerStage(Stage):
+class SteerStage(TokenStage):
     """Is there a direction that decides whether it refuses: taken out, does it comply, and added, does it refuse, more
     than with random directions of the same length?"""
 
@@ -101,7 +103,17 @@ class SteerStage(Stage):
                 f"'layer: {SELECTED}' selects among directions of 'requests', and 'direction' names one; leave out"
                 " either"
             )
+        if self.save != "none" and self.steered != "all":
+            raise ValueError(
+                f"'save: {self.save}' makes weights of it, which change every token alike, and 'tokens: {self.steered}'"
+                " steers some; leave out either (steering/ablated and steering/added are kept in any case)"
+            )
         return self
+
+    @property
+    def steered(self) -> TokenScope:
+        """Which tokens are steered."""
+        return self.tokens or "all"
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:

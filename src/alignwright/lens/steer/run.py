@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from alignwright.core.layer import SELECTED
 from alignwright.core.stage import resolved
+from alignwright.core.token_scope import TokenScope
 from alignwright.files.contents import given_by_a_person
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
@@ -50,14 +51,18 @@ def measure_steer(stage: SteerStage, job: JobContext) -> Result:
         return Result(why, [], [*selected, *(untested(claim, job.model, why) for claim in claims)], kept)
     layer, vector_H = _direction(stage, job, policy, selection)
     write_tensors({f"direction.{layer}": vector_H.contiguous()}, job.folder / DIRECTION)
-    keep_steering(job, policy, layer, vector_H, stage.scale, stage.direction or "harmful less harmless requests")
+    source = stage.direction or "harmful less harmless requests"
+    keep_steering(job, policy, layer, vector_H, stage.scale, source, stage.steered)
     items = job.data.items(stage.tried, RefusalItem, None)
     both = [
         item
         for kind in ("harmful", "harmless")
         for item in subsample_evenly([item for item in items if item.kind == kind], resolved(stage.limit))
     ]
-    samples = steer(policy, vector_H, layer, both, scale=stage.scale, max_new_tokens=resolved(stage.max_new_tokens))
+    samples = steer(
+        policy, vector_H, layer, both, scale=stage.scale, max_new_tokens=resolved(stage.max_new_tokens),
+        tokens=stage.steered,
+    )  # fmt: skip
     if stage.save != "none":
         save_steered(policy, stage.save, vector_H * stage.scale, layer, job.folder / MODEL)
         job.models.drop()  # its weights were changed
@@ -109,15 +114,19 @@ def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]
     return place, vector_H
 
 
-def keep_steering(job: JobContext, policy: LocalModel, layer: int, vector_H: Tensor, scale: float, source: str) -> None:
-    """The steered models as folders that name the model they steer, and the vector for llama.cpp. `source`: what it
-    was made of."""
+def keep_steering(
+    job: JobContext, policy: LocalModel, layer: int, vector_H: Tensor, scale: float, source: str,
+    tokens: TokenScope = "all",
+) -> None:  # fmt: skip
+    """The steered models as folders that name the model they steer, and the vector for llama.cpp, which adds it to
+    every token. `source`: what it was made of."""
     meta = {"layer": layer, "from": source, "stage": job.name}
     if (model := job.kept_as) is not None:
-        ablated, added = ablate_everywhere(layout_of(policy), vector_H), [Add(Site(layer), vector_H, scale)]
+        ablated = ablate_everywhere(layout_of(policy), vector_H, tokens)
+        added = [Add(Site(layer), vector_H, scale, tokens)]
         for name, edits in (("ablated", ablated), ("added", added)):
             save_steering(policy, edits, job.folder / STEERING_FOLDER / name, model=model, meta=meta)
-    if layer > 0:
+    if layer > 0 and tokens == "all":
         model_type = str(policy.model.config.model_type)
         write_control_vector({layer: vector_H * scale}, job.folder / CONTROL_VECTOR, model_type=model_type)
 

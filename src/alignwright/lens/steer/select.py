@@ -35,7 +35,7 @@ from alignwright.model.activations.edits import Add, ablate_everywhere, edited, 
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.next_token import next_logprobs
 from alignwright.model.activations.sites import Site
-from alignwright.model.activations.token_scope import template_length
+from alignwright.model.activations.token_scope import template_tokens
 from alignwright.model.loaded_model import LoadedModel
 
 DEPTH, INDUCE, DIVERGENCE = 0.8, 0.0, 0.1
@@ -177,7 +177,7 @@ def kl(from_NV: Tensor, to_NV: Tensor) -> float:
 def _vectors(policy: LoadedModel, items: Sequence[RefusalItem], layers: int) -> Mapping[tuple[int, int], Tensor]:
     """The mean difference of each token after the request and each of the first blocks, by (token, block); of length
     0 ones (a token that reads nothing) none."""
-    count, sites = template_length(policy), [Site(layer) for layer in range(layers)]
+    count, sites = len(template_tokens(policy)), [Site(layer) for layer in range(layers)]
     rows = [policy.chat.prompt(Conversation.user(item.prompt)) for item in items]
     sums = {kind: torch.zeros(layers, count, layout_of(policy).hidden, dtype=torch.float64) for kind in (True, False)}
     for each in row_states(policy, rows, sites):

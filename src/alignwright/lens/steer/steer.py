@@ -23,6 +23,7 @@ from torch import Tensor
 
 from alignwright.core.records import Conversation, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
+from alignwright.core.token_scope import TokenScope
 from alignwright.files.items import RefusalItem
 from alignwright.lens.steer.knobs import RANDOM
 from alignwright.model.activations.edits import Add, Edit, ablate_everywhere, edited, random_direction
@@ -50,7 +51,7 @@ def contrast(policy: LocalModel, items: Sequence[RefusalItem], layer: int) -> Te
 
 def steer(
     policy: LocalModel, vector_H: Tensor, layer: int, items: Sequence[RefusalItem], *, scale: float,
-    max_new_tokens: int, refused: Refused = graded,
+    max_new_tokens: int, refused: Refused = graded, tokens: TokenScope = "all",
 ) -> list[SampleResult]:  # fmt: skip
     """The outcomes of all claims on requests that the vector was not made of."""
     size, length = len(vector_H), float(vector_H.norm())
@@ -61,7 +62,8 @@ def steer(
         own = [item for item in items if item.kind == kind]
 
         def edits(direction_H: Tensor, ablates: bool = name == "ablated") -> Sequence[Edit]:
-            return ablate_everywhere(layout, direction_H) if ablates else [Add(Site(layer), direction_H, scale)]
+            added = [Add(Site(layer), direction_H, scale, tokens)]
+            return ablate_everywhere(layout, direction_H, tokens) if ablates else added
 
         plain = _asked(policy, own, [], max_new_tokens, refused)
         steered = _asked(policy, own, edits(vector_H), max_new_tokens, refused)

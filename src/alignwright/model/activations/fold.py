@@ -34,6 +34,8 @@ def fold(policy: LoadedModel, edits: Sequence[Edit]) -> None:
     """Make the edits part of the weights of a plain model, for good. Raises ValueError, and changes nothing, where
     that is not the same model."""
     layout, ids_BT = layout_of(policy), _text(policy)
+    if any(edit.tokens != "all" for edit in edits):
+        raise ValueError("weights change every token alike, and these edits act on some; steer it while it runs")
     with edited(policy, edits):
         aim_TV = policy.model(input_ids=ids_BT, use_cache=False).logits[0].float()
     before = {name: tensor.detach().clone() for name, tensor in policy.model.named_parameters()}

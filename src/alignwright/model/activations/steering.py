@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from alignwright.files.steering_folder import STEERING, VECTORS, SteeringEdit, SteeringFile, read_steering
-from alignwright.model.activations.edits import Ablate, Add, Edit, check_edits, edit_hook
+from alignwright.model.activations.edits import Ablate, Add, Edit, check_edits, edit_hooks
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site
 from alignwright.model.loaded_model import LoadedModel
@@ -45,7 +45,7 @@ def save_steering(
         known = next((key for key, own in vectors.items() if own is vector), f"vector.{len(vectors)}")
         vectors[known] = vector
         kind, scale = ("add", edit.scale) if isinstance(edit, Add) else ("ablate", 1.0)
-        entries.append(SteeringEdit(edit=kind, site=edit.site.name, vector=known, scale=scale))
+        entries.append(SteeringEdit(edit=kind, site=edit.site.name, vector=known, scale=scale, tokens=edit.tokens))
     write_tensors({key: own.detach().float().cpu().clone() for key, own in vectors.items()}, folder / VECTORS)
     file = SteeringFile(
         model=name, model_type=str(policy.model.config.model_type), hidden=layout.hidden, blocks=len(layout.blocks),
@@ -79,7 +79,8 @@ def load_steering(folder: Path, policy: LoadedModel) -> list[Edit]:
                 f"{folder / VECTORS}: no {entry.vector!r}, which {STEERING} names; save the steering again"
             )
         site, vector = Site.named(entry.site), vectors[entry.vector]
-        edits.append(Add(site, vector, entry.scale) if entry.edit == "add" else Ablate(site, vector))
+        added = entry.edit == "add"
+        edits.append(Add(site, vector, entry.scale, entry.tokens) if added else Ablate(site, vector, entry.tokens))
     try:
         check_edits(policy, edits)
     except ValueError as error:
@@ -89,9 +90,7 @@ def load_steering(folder: Path, policy: LoadedModel) -> list[Edit]:
 
 def steer_for_good(policy: LoadedModel, edits: Sequence[Edit]) -> None:
     """Put edits on a model that was just opened; they stay."""
-    layout = check_edits(policy, edits)
-    for edit in edits:
-        module, when, hook = edit_hook(layout, edit)
+    for module, when, hook in edit_hooks(policy, edits):
         if when == "pre":
             module.register_forward_pre_hook(hook, with_kwargs=True)
         else:
