@@ -203,9 +203,10 @@ def test_a_killed_training_ends_in_the_same_numbers(architecture: Architecture, 
         train(replace(recipe, k=3), of(states_NH), folder=tmp_path)
 
 
-def test_dead_latents_come_back() -> None:
+@pytest.mark.parametrize("architecture", ALL)
+def test_dead_latents_come_back(architecture: Architecture) -> None:
     states_NH, _ = planted(4)
-    recipe = Recipe("topk", 48, 2, 200, 256, 5e-3)
+    recipe = Recipe(architecture, 48, 2, 200, 256, 5e-3)
 
     def dead(revive: bool) -> int:
         trainer = Trainer(recipe, states_NH[:1000])
@@ -217,7 +218,25 @@ def test_dead_latents_come_back() -> None:
         return int((trainer.silent_F >= recipe.dead_after).sum())
 
     assert dead(revive=False) >= 28
-    assert dead(revive=True) < 16
+    assert dead(revive=True) < 20
+
+
+@pytest.mark.parametrize("architecture", ALL)
+def test_rows_of_the_decoder_keep_their_length_and_lose_the_slope_along_themselves(architecture: Architecture) -> None:
+    states_NH, _ = planted(5)
+    trainer = Trainer(Recipe(architecture, 48, 2, 50, 256, 5e-3), states_NH[:1000])
+    for place, states in enumerate(of(states_NH)(256, 0)):
+        before_FH, weights = trainer.weights.decoder_FH.clone(), replace(trainer.weights)
+        scaled_NH = states * trainer.factor
+        raw_FH = gradients(weights, scaled_NH, architecture, 2).gradients["decoder_FH"]
+        trainer.step(states)
+        slope_FH = trainer.weights.decoder_FH.grad
+        assert slope_FH is not None
+        largest = float(raw_FH.abs().max())
+        assert float((slope_FH * before_FH).sum(1).abs().max()) < 1e-5 * largest
+        assert float((raw_FH * before_FH).sum(1).abs().max()) > 0.1 * largest  # there was something to take out
+        assert float((trainer.weights.decoder_FH.norm(dim=1) - 1).abs().max()) < 1e-6
+        assert float((trainer.weights.decoder_FH - before_FH).abs().max()) > 0 or place == 0
 
 
 def test_an_outlier_does_not_move_the_start() -> None:

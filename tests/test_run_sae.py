@@ -124,6 +124,24 @@ def test_the_dictionary_is_on_disk(folder: Path) -> None:
     assert not list(folder.glob("stages/*sae*/at_work"))
 
 
+def test_pairs_that_carry_checks_are_texts_like_any_other(spec: Path) -> None:
+    rows = [
+        {"prompt": f"Say {n} in three words.", "chosen": f"a {n} b", "rejected": f"{n}",
+         "checks": [{"name": "length:max_words", "args": {"count": 3}}]}
+        for n in range(12)
+    ]  # fmt: skip
+    path = spec.with_name("checked.yaml")
+    stage = {"by": "sae", "pairs": ["checked.jsonl"], "latents": 64, "k": 4}
+    path.write_text(yaml.safe_dump(yaml.safe_load(spec.read_text()) | {"lens": [stage], "promises": []}))
+    for count, line in ((12, ""), (4, "4 different texts: a dictionary needs at least 10")):
+        (spec.parent / "checked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:count]))
+        if not line:
+            check(path)
+            continue
+        with pytest.raises(SpecError, match=line):
+            check(path)
+
+
 def opened(spec: Path, folder: Path, **knobs: object) -> Path:
     """The spec with the dictionary that a run kept in place of training one."""
     (saved,) = folder.glob("stages/*/sae")

@@ -33,6 +33,7 @@ EXAMPLES = {
     "audit": "audit.yaml",
     "conduct": "conduct.yaml",
     "lens": "lens.yaml",
+    "lens_diff": "lens_diff.yaml",
 }
 """What `new --from` takes, and the spec of each."""
 _OF_ANY_MODEL = ("audit", "conduct", "lens")

@@ -79,7 +79,7 @@ class TextsStage(Stage):
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer texts than can be fitted to and held out."""
-        count = len({row for file in files for row in file.rows})
+        count = len({row.model_dump_json() for file in files for row in file.rows})  # a row may hold lists
         if files and count < LEAST:
             first = str(files[0].knob[0])
             yield (first,), f"{count} different texts: a dictionary needs at least {LEAST}, a fifth of them held out"
