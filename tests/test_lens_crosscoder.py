@@ -12,12 +12,15 @@ import pytest
 import torch
 import yaml
 from run_case import make_project
+from tiny import make_tiny
 from torch import Tensor
 from torch.nn.functional import normalize
 
 import alignwright as aw
 from alignwright.core.records import Finding
 from alignwright.core.section import Section
+from alignwright.experiment.check import check
+from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
 from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, shares, side
 from alignwright.lens.crosscoder.latent_scaling import LatentScaling, latent_scaling
@@ -27,6 +30,7 @@ from alignwright.lens.sae.evaluate import moments
 from alignwright.lens.sae.train import Recipe
 from alignwright.model.activations.sites import Site
 from alignwright.model.activations.store import ActivationStore
+from alignwright.model.load import load
 from alignwright.model.weights import write_tensors
 
 HIDDEN, FEATURES, LATENTS = 16, 24, 40
@@ -243,3 +247,33 @@ def test_a_run_holds_a_trained_model_against_the_start(tmp_path: Path, monkeypat
     assert "latent scaling" in own["crosscoder.new"].note
     assert ("no_signal" in own["crosscoder.new"].detail) == (exclusive == 0)
     assert (verdicts[0]["answer"] == "untested") == (exclusive == 0)
+
+
+def test_a_model_is_held_against_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sae_run, "STEPS", 20)
+    path = make_project(tmp_path)
+    (tmp_path / "texts.jsonl").write_text(
+        "".join(json.dumps({"text": f"The stone lies, {n}."}) + "\n" for n in range(20))
+    )
+    make_tiny(tmp_path / "wide", hidden_size=48)
+    other = load(make_tiny(tmp_path / "other"))
+    with torch.no_grad():
+        other.model.get_input_embeddings().weight.mul_(1.5)
+    other.model.save_pretrained(tmp_path / "other")
+    stage = {"by": "crosscoder", "text": ["texts.jsonl"], "latents": 24, "k": 3, "against": "./other"}
+    case: dict[str, object] = {"name": "named", "model": "./model", "effort": "demo", "lens": [stage]}
+    case["promises"] = ["crosscoder.explained > -1"]
+    path.write_text(yaml.safe_dump(case))
+    folder = aw.align(path, runs=tmp_path / "runs", quiet=True).path
+    findings = [Finding.model_validate_json(line) for line in read_lines(folder / "findings.jsonl")]
+    own = {f.claim: f for f in findings if f.claim.startswith("crosscoder.")}
+    assert {f.stage for f in own.values()} == {"baseline"}
+    assert own["crosscoder.explained"].value is not None
+    verdict = json.loads((folder / "promises.json").read_text())["verdicts"][0]
+    assert verdict["answer"] == "kept"
+    path.write_text(yaml.safe_dump(case | {"lens": [stage | {"against": "./wide"}], "promises": []}))
+    with pytest.raises(Exception, match="are no models of one shape"):
+        aw.align(path, runs=tmp_path / "runs", quiet=True)
+    path.write_text(yaml.safe_dump(case | {"lens": [stage | {"against": "http://127.0.0.1:9/v1#it"}], "promises": []}))
+    with pytest.raises(SpecError, match="a server gives no activations"):
+        check(path)

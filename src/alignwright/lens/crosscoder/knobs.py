@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Sizes
+from alignwright.core.stage import Count, NamesModel, Sizes
 from alignwright.lens.crosscoder import section
 from alignwright.lens.sae.knobs import TextsStage
 
@@ -36,13 +36,20 @@ class CrosscoderStage(TextsStage):
 
     by: Literal["crosscoder"]
     k: Count = Field(default=32, description="latents that are on per token, on average")
+    against: Annotated[
+        str | None, NamesModel(no_server="a server gives no activations: name a folder, or a Hub id")
+    ] = Field(
+        default=None,
+        min_length=1,
+        description="hold every model of the run against this one; by default the trained against the start model",
+    )
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return CLAIMS
+        return CLAIMS if self.against is None else tuple(claim.but(measured="always") for claim in CLAIMS)
 
     def estimate(self, sizes: Sizes) -> Cost:
-        return Cost() if sizes.begins else Cost.of(2 * self.texts_read(sizes))
+        return Cost() if sizes.begins and self.against is None else Cost.of(2 * self.texts_read(sizes))

@@ -16,6 +16,8 @@ from alignwright.job.needs import NotServed, untested
 from alignwright.lens.crosscoder.crosscoder import LEAST_ON, Crosscoder, ModelPair, crosscoder, side
 from alignwright.lens.crosscoder.knobs import CLAIMS, CrosscoderStage
 from alignwright.lens.crosscoder.latent_scaling import LIMITS, LatentScaling, latent_scaling
+from alignwright.lens.diff.weights import same_shape
+from alignwright.lens.other_model import other_model
 from alignwright.lens.sae.autoencoder import Active, Autoencoder
 from alignwright.lens.sae.corpus import Corpus, corpus
 from alignwright.lens.sae.evaluate import Moments, moments, part_kept
@@ -32,7 +34,7 @@ FILE, FEATURES = "crosscoder.safetensors", "features.jsonl"
 
 def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
     """Train on both models, and try the latents on held-out tokens."""
-    if job.model == BASELINE:
+    if stage.against is None and job.model == BASELINE:
         return Result(note="the start model has none before it to be held against", samples=[], findings=[])
     try:
         policy = job.policy()
@@ -40,10 +42,12 @@ def measure_crosscoder(stage: CrosscoderStage, job: JobContext) -> Result:
         return Result(
             f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
         )
+    before = job.start() if stage.against is None else other_model(stage.against, job)
+    same_shape(policy, before)
     site = Site(resolve_layer(stage.layer, len(layout_of(policy).blocks)))
     rows = corpus(policy, texts_of(stage, job), resolved(stage.tokens))
     trained = [_store(policy, part, site, job, f"{name}-trained") for name, part in _parts(rows)]
-    start = [_store(job.start(), part, site, job, f"{name}-start") for name, part in _parts(rows)]
+    start = [_store(before, part, site, job, f"{name}-start") for name, part in _parts(rows)]
     clouds = [moments(store.states(site)) for store in (start[0], trained[0])]
     scales = [layout_of(policy).hidden ** 0.5 / cloud.length for cloud in clouds]
     factors = (scales[0], scales[1])

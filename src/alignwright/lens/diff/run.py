@@ -29,9 +29,9 @@ from alignwright.lens.diff.differ import (
 from alignwright.lens.diff.findings import DiffResult, findings_of
 from alignwright.lens.diff.knobs import DRAWS, DiffStage
 from alignwright.lens.diff.weights import matrix_changes, same_shape
+from alignwright.lens.other_model import other_model
 from alignwright.model.activations.last_states import ids_of
 from alignwright.model.activations.readout import readout_of
-from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.weights import write_tensors
 
@@ -79,7 +79,7 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         return Result(
             f"untested: {refusal}", [], [untested(claim, job.model, str(refusal)) for claim in stage.claims()]
         )
-    start = job.start() if stage.against is None else _other_model(stage.against, job)
+    start = job.start() if stage.against is None else other_model(stage.against, job)
     same_shape(policy, start)
     texts = _texts(stage, job, policy)
     matrices = matrix_changes(policy, start)
@@ -112,10 +112,6 @@ def measure_diff(stage: DiffStage, job: JobContext) -> Result:
         findings,
         {MATRICES: rows, TOKENS: shifts[:_MOST]},
     )
-
-
-def _other_model(name: str, job: JobContext) -> LocalModel:
-    return load(job.data.source(name) if job.data.path(name).exists() else name, dtype="float32")
 
 
 def _texts(stage: DiffStage, job: JobContext, policy: LocalModel) -> list[_Text]:
