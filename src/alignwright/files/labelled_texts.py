@@ -57,7 +57,7 @@ class LabelledText(Item):
         return Conversation.user(self.prompt) if self.prompt else None
 
     @property
-    def answered(self) -> Conversation | None:
+    def with_reply(self) -> Conversation | None:
         """The prompt with the reply, where there is one."""
         asked = self.dialogue
         return asked.then("assistant", self.reply) if asked and self.reply.strip() else asked

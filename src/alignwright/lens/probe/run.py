@@ -105,7 +105,7 @@ def _rows(stage: ProbeStage, job: JobContext) -> list[_Row]:
     rows: list[_Row] = []
     for name in stage.data:
         for text in job.data.read(name, LabelledText).rows:
-            read = text.answered or text.text
+            read = text.with_reply or text.text
             rows.append(_Row(text.id, text.topic or part_name(name), text.label, read, words_read(text)))
     for name in stage.requests:
         for request in job.data.read(name, RefusalItem).rows:
