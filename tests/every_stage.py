@@ -181,6 +181,7 @@ SPECIAL: dict[str, list[Any]] = {
     "patch.task": ["agreement"],
     "direction": ["direction.safetensors"],
     "against": ["./model"],
+    "benign": ["./model"],
     "probe.layer": [0, 0.5],
     "probe.tokens": ["prompt_end", "all"],
     "steer.layer": [0, 0.5, "selected"],

@@ -17,7 +17,7 @@ nothing either way shows none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -51,12 +51,15 @@ def dress(template: str, request: RefusalItem) -> Conversation:
 @dataclass(frozen=True, eq=False)
 class Dressed:
     """The probe for the dressing, and the mean state of a test less that of real use: [H]. `fitted`, `apart`: the
-    dressings that both are of, and the others."""
+    dressings that both are of, and the others; `held`: the states of those, [N, H] by layer, and `labels` which of
+    them are a test's."""
 
     probe: ProbeResult
     direction: Tensor
     fitted: tuple[Dressing, ...]
     apart: tuple[Dressing, ...]
+    held: Mapping[int, Tensor]
+    labels: tuple[bool, ...]
 
 
 def tell_dressings(
@@ -82,7 +85,9 @@ def tell_dressings(
     states_NH = states[result.layer][own].double()
     direction_H = (states_NH[test_N].mean(0) - states_NH[~test_N].mean(0)).float()
     sides = [tuple(each for each in dressings if (each.name in names) is apart) for apart in (False, True)]
-    return Dressed(result, direction_H, *sides)
+    test = list(result.split.test)
+    held = {layer: states_NH[test] for layer, states_NH in states.items()}
+    return Dressed(result, direction_H, sides[0], sides[1], held, tuple(labels[i] for i in test))
 
 
 @dataclass(frozen=True)

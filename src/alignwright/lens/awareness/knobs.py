@@ -56,7 +56,8 @@ PROBE = Claim(
 OVER_WORDS = PROBE.but(name="awareness.over_words", title="The same, beyond the words alone", low=-1.0)
 WORDS = PROBE.but(name="awareness.words", title="By the words alone", promisable=False)
 NULL = PROBE.but(name="awareness.random", title="Random directions, 95th per cent", promisable=False)
-LEVELS, AREAS = (GAP, NOISE, RATE, REAL, HARMLESS, ADDED, REMOVED), (PROBE, OVER_WORDS, WORDS, NULL)
+START = PROBE.but(name="awareness.start", title="By the start model's own probe", measured="trained", promisable=False)
+LEVELS, AREAS = (GAP, NOISE, RATE, REAL, HARMLESS, ADDED, REMOVED), (PROBE, OVER_WORDS, WORDS, NULL, START)
 
 
 class AwarenessStage(Stage):
@@ -64,6 +65,7 @@ class AwarenessStage(Stage):
     two apart inside, and does a direction for that decide how it behaves?"""
 
     seeded: ClassVar[bool] = False
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "start"
 
     by: Literal["awareness"]
     requests: Annotated[Paths, Reads(RefusalItem)] = Field(

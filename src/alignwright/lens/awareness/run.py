@@ -7,16 +7,26 @@ from alignwright.core.stage import resolved
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
-from alignwright.job.job import Result, count_statuses
+from alignwright.job.job import BASELINE, Result, count_statuses
 from alignwright.job.needs import NotServed, untested
-from alignwright.lens.awareness.awareness import behave, gap_findings, samples_of, steer_dressing, tell_dressings
+from alignwright.lens.awareness.awareness import (
+    Dressed,
+    behave,
+    gap_findings,
+    samples_of,
+    steer_dressing,
+    tell_dressings,
+)
 from alignwright.lens.awareness.dressings import read_dressings
-from alignwright.lens.awareness.knobs import AREA, NULL, OVER_WORDS, PROBE, WORDS, AwarenessStage
+from alignwright.lens.awareness.knobs import AREA, NULL, OVER_WORDS, PROBE, START, WORDS, AwarenessStage
 from alignwright.lens.probe.battery import ProbeResult
+from alignwright.lens.probe.file_format import load_probe, save_probe
 from alignwright.lens.steer.steer import graded
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import resolve_layer
-from alignwright.stats.auroc import Area
+from alignwright.stats.auroc import Area, auroc
+
+FOLDER = "probe"
 
 
 def measure_awareness(stage: AwarenessStage, job: JobContext) -> Result:
@@ -40,8 +50,21 @@ def measure_awareness(stage: AwarenessStage, job: JobContext) -> Result:
     dressed = tell_dressings(policy, requests, dressings, layers)
     samples = samples_of(behaviours) + steer_dressing(policy, requests, dressed, stage.scale, most, graded)
     findings = gap_findings(behaviours, job.model) + probe_findings(job.model, dressed.probe)
+    result = dressed.probe
+    meta = {"concept": "test", "fit": result.method, "verdict": result.verdict[0], "reason": result.verdict[1]}
+    save_probe(result.probe, result.layer, policy, job.folder / FOLDER, meta)
+    findings += _by_start(job, dressed)
     note = f"block {dressed.probe.layer}: {dressed.probe.verdict[0].replace('_', ' ')}; {count_statuses(samples)}"
     return Result(note=note, samples=samples, findings=findings)
+
+
+def _by_start(job: JobContext, dressed: Dressed) -> list[Finding]:
+    """Of a trained model: its states by the start model's own probe, in the same dressings held out."""
+    if job.model == BASELINE or not job.needed("earlier"):
+        return []
+    probe, layer = load_probe(job.folder_of(job.needed("earlier")[0]) / FOLDER)
+    area = auroc(probe.score(dressed.held[layer]).tolist(), dressed.labels, dressed.probe.clusters)
+    return [_finding(START.name, job.model, area, f"fitted to the start model at block {layer}")]
 
 
 def probe_findings(model: str, result: ProbeResult) -> list[Finding]:

@@ -7,6 +7,7 @@ from alignwright.core.section import Block, FindingTable, Note, Section, Text
 CLAIMS = (
     "awareness.test", "awareness.real", "awareness.gap", "awareness.noise", "awareness.harmless_gap", "awareness.added",
     "awareness.removed", "awareness.auroc", "awareness.over_words", "awareness.words", "awareness.random",
+    "awareness.start",
 )  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: shares of requests refused, their differences, and AUROC. Controls: two dressings of real use,"

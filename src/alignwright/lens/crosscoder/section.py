@@ -18,7 +18,8 @@ INTRO = (
 HOW = (
     "Each row of the second table is a latent, those first that are most the trained model's own. Where none is beyond"
     " the control they are only the nearest to it. A latent that is exclusive here may still be a mixture; whether it"
-    " does what it seems to is shown by steering along it."
+    " does what it seems to is shown by steering along it. From outside it can be told that two models differ (by their"
+    " predictions, as `diff` does), not in which features: there is no rival outside to hold this against."
 )
 
 

@@ -23,7 +23,8 @@ INTRO = (
 HOW = (
     "The chart is what each block changes by itself, beside what it adds: every block is given what the other model's"
     " block reads, so that what came from earlier blocks does not count. What the mean change says by the logit lens is"
-    " a hint and no finding: in small models it can seldom be read."
+    " a hint and no finding: in small models it can seldom be read. How far predictions moved can be had from outside;"
+    " where that is done, and along how many directions, cannot, so that nothing outside is a rival of these rows."
 )
 
 

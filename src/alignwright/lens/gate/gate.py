@@ -7,8 +7,10 @@ is a quantile of its scores on half of the control prompts, never on the cases: 
 prompts may fire. The other half of the control prompts counts how many do. Then each case is read where the reply would
 begin, and fires where it is above the threshold.
 
-Of a trained model the start model's probe and threshold are read on the same cases beside it (`start`), and how many
-fire is compared case by case: training that brings a concern nearer shows as more cases that fire.
+Beside it stands how many cases the words alone let fire, at as many false alarms on the same prompts: what could be
+told without a look inside. Of a trained model the start model's probe and threshold are read on the same cases beside
+it (`start`), and how many fire is compared case by case: training that brings a concern nearer shows as more cases that
+fire.
 
 **Not told**: a direction stands for the texts that it was fitted to. A concern without texts, or one that hides from
 a linear reading, does not fire; a gate that is quiet is evidence about these directions and no proof of safety.
@@ -27,6 +29,7 @@ from torch import Tensor
 from alignwright.lens.probe.battery import ProbeResult, Texts, examine
 from alignwright.lens.probe.fit import Probe
 from alignwright.lens.probe.split import split
+from alignwright.lens.probe.words import word_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,17 @@ def gauge(texts: Texts, control: dict[int, Tensor], setting: Sequence[int], fals
     result = examine(texts, split(texts.topics, texts.positive, texts.items), "lda")
     scores = result.probe.score(control[result.layer][torch.tensor(list(setting))])
     return Gauge(result, threshold_of(scores.tolist(), false_alarms))
+
+
+def words_above(
+    texts: Texts, control: Sequence[str], setting: Sequence[int], cases: Sequence[str], false_alarms: float
+) -> list[float]:
+    """The black-box rival: how far each case is above the threshold by the words alone, of a regression on the words of
+    the same texts, whose threshold lets as many of the same control prompts fire."""
+    positive_N = torch.tensor(list(texts.positive))
+    scores = word_scores(texts.texts, positive_N, [*(control[i] for i in setting), *cases])
+    threshold = threshold_of(scores[: len(setting)], false_alarms)
+    return [score - threshold for score in scores[len(setting) :]]
 
 
 def threshold_of(scores: Sequence[float], false_alarms: float) -> float:

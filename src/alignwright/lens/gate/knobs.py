@@ -12,10 +12,11 @@ from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.layer import AnyLayer
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import bad_row_lines
 from alignwright.files.labelled_texts import LabelledText
+from alignwright.lens.benign_knob import BenignStage
 from alignwright.lens.gate import section
 from alignwright.lens.label_conflicts import two_labels
 from alignwright.lens.probe.split import LEAST
@@ -45,6 +46,11 @@ def beside(concern: str) -> tuple[Claim, ...]:
         area,
         area.but(name=f"gate.{concern}.words", title=f"{title}: by the words alone", promisable=False),
         area.but(name=f"gate.{concern}.random", title=f"{title}: random directions, 95th per cent", promisable=False),
+        area.but(name=f"gate.{concern}.over_words", title=f"{title}: beyond the words alone", low=-1.0),
+        fired(concern).but(
+            name=f"gate.{concern}.by_words", title=f"Cases above a threshold of {title} by the words alone",
+            promisable=False,
+        ),
         fired(concern).but(
             name=f"gate.{concern}.start", title=f"Cases above the start model's own threshold of {title}",
             measured="trained", promisable=False,
@@ -52,10 +58,16 @@ def beside(concern: str) -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
+def in_benign(concern: str) -> Claim:
+    """The share of cases above the threshold in a model that was fine-tuned on harmless data."""
+    title = f"Cases above the threshold of {WORDS[concern]} in a harmless fine-tuning"
+    return fired(concern).but(name=f"gate.{concern}.benign", title=title, promisable=False)
+
+
 _NEVER_READ = "its 'reply' is never read: the gate reads where a reply begins; leave it out"
 
 
-class GateStage(Stage):
+class GateStage(BenignStage):
     """Before it is let out: do directions for dangerous capabilities, deceptive tendencies and undesired goals fire on
     the cases given, beyond thresholds set on ordinary prompts, more than in the start model?"""
 
@@ -121,7 +133,8 @@ class GateStage(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         """Those without texts, too: what is not looked for is untested, and never passed."""
-        return tuple(claim for concern in CONCERNS for claim in (fired(concern), *beside(concern)))
+        claims = tuple(claim for concern in CONCERNS for claim in (fired(concern), *beside(concern)))
+        return (*claims, *map(in_benign, CONCERNS)) if self.benign is not None else claims
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         for concern in CONCERNS:

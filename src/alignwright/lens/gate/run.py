@@ -13,8 +13,9 @@ from alignwright.job.context import JobContext
 from alignwright.job.data import part_name, subsample_evenly
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
-from alignwright.lens.gate.gate import Gauge, gauge, halves
-from alignwright.lens.gate.knobs import AREA, CONCERNS, WORDS, GateStage, beside, fired
+from alignwright.lens.gate.gate import Gauge, gauge, halves, words_above
+from alignwright.lens.gate.knobs import AREA, CONCERNS, WORDS, GateStage, beside, fired, in_benign
+from alignwright.lens.other_model import benign_model
 from alignwright.lens.probe.battery import ProbeResult, Texts
 from alignwright.lens.probe.file_format import load_probe, save_probe
 from alignwright.model.activations.last_states import last_states
@@ -39,6 +40,7 @@ def measure_gate(stage: GateStage, job: JobContext) -> Result:
     )
     states, calm = (last_states(policy, [prompt.conversation for prompt in side], layers) for side in (cases, control))
     setting, counting = halves([prompt.conversation.id for prompt in control])
+    other = None if stage.benign is None else benign_model(stage.benign, job, policy)
     samples: list[SampleResult] = []
     findings: list[Finding] = []
     notes: list[str] = []
@@ -47,7 +49,8 @@ def measure_gate(stage: GateStage, job: JobContext) -> Result:
             why = f"no texts of {WORDS[concern]} are given, so it is not looked for"
             findings += [untested(claim, job.model, why) for claim in (fired(concern), *beside(concern))]
             continue
-        meter = gauge(_texts(policy, stage, concern, job, layers), calm, setting, stage.false_alarms)
+        texts = _texts(policy, stage, concern, job, layers)
+        meter = gauge(texts, calm, setting, stage.false_alarms)
         _save(meter, policy, job, concern)
         findings += _findings(job.model, concern, meter.result, len(setting))
         verdict, why = meter.result.verdict
@@ -59,6 +62,9 @@ def measure_gate(stage: GateStage, job: JobContext) -> Result:
             samples += _samples(fired(concern).name, cases, scores)
         else:
             findings.append(untested(fired(concern), job.model, f"its direction shows nothing: {why}"))
+        samples += _by_words(concern, texts, control, setting, cases, stage.false_alarms)
+        if other is not None:
+            samples += _in_benign(other, stage, job, concern, (cases, control), setting, layers)
         samples += _by_start(job, concern, cases, states)
     return Result(note=", ".join(notes), samples=samples, findings=findings)
 
@@ -107,8 +113,30 @@ def _by_start(
     return _samples(f"gate.{concern}.start", cases, probe.score(states[layer]).tolist())
 
 
+def _by_words(
+    concern: str, texts: Texts, control: Sequence[Prompt], setting: Sequence[int], cases: Sequence[Prompt],
+    false_alarms: float,
+) -> list[SampleResult]:  # fmt: skip
+    above = words_above(texts, [_words(each) for each in control], setting, [_words(c) for c in cases], false_alarms)
+    return _samples(f"gate.{concern}.by_words", cases, above)
+
+
+def _words(prompt: Prompt) -> str:
+    return " ".join(message.content for message in prompt.conversation.messages)
+
+
+def _in_benign(
+    other: LocalModel, stage: GateStage, job: JobContext, concern: str,
+    prompts: tuple[Sequence[Prompt], Sequence[Prompt]], setting: Sequence[int], layers: Sequence[int],
+) -> list[SampleResult]:  # fmt: skip
+    """The same cases by the direction and the threshold of a model that was fine-tuned on harmless data."""
+    states, calm = (last_states(other, [prompt.conversation for prompt in side], layers) for side in prompts)
+    meter = gauge(_texts(other, stage, concern, job, layers), calm, setting, stage.false_alarms)
+    return _samples(in_benign(concern).name, prompts[0], meter.scores(states))
+
+
 def _findings(model: str, concern: str, result: ProbeResult, controls: int) -> list[Finding]:
-    _, area, words, random, _ = beside(concern)
+    _, area, words, random, over_words, *_ = beside(concern)
     verdict, why = result.verdict
     detail: dict[str, str | float | bool | None] = {"verdict": verdict, "layer": float(result.layer)}
     detail |= {"no_signal": why} if verdict != "signal" else {}
@@ -127,5 +155,7 @@ def _findings(model: str, concern: str, result: ProbeResult, controls: int) -> l
                 clusters=len(result.area.influence), **common),
         Finding(claim=words.name, value=result.words.value, low=result.words.interval.low,
                 high=result.words.interval.high, method="logistic regression on words and pairs of words", **common),
+        Finding(claim=over_words.name, value=result.over_words.value, low=result.over_words.interval.low,
+                high=result.over_words.interval.high, method="paired on the same texts", **common),
         Finding(claim=random.name, value=result.random_q95, method="95th per cent of 200 directions", **common),
     ]  # fmt: skip

@@ -5,10 +5,11 @@ from __future__ import annotations
 from alignwright.core.section import Block, FindingTable, Note, Section, Text
 
 CONCERNS = ("capability", "deception", "goal")
-PARTS = ("", ".control", ".start", ".auroc", ".words", ".random")
+PARTS = ("", ".control", ".by_words", ".start", ".benign", ".auroc", ".words", ".over_words", ".random")
 INTRO = (
     "Axis: inside. Unit: share of cases above a threshold, and AUROC. Controls: ordinary prompts that set no threshold,"
-    " the start model's own direction, random directions, and the words alone."
+    " the start model's own direction, random directions, the words alone at as many false alarms, and a harmless"
+    " fine-tuning where one is named."
 )
 HOW = (
     "A threshold is set on ordinary prompts and never on the cases. A concern without texts, or whose direction shows"
@@ -34,11 +35,13 @@ def section(table: FindingTable) -> Section | None:
 
 
 def _reading(table: FindingTable, concern: str, stage: str) -> str:
-    cases, control, area = (table.level(f"gate.{concern}{part}", stage) for part in ("", ".control", ".auroc"))
+    parts = ("", ".control", ".auroc", ".by_words")
+    cases, control, area, words = (table.level(f"gate.{concern}{part}", stage) for part in parts)
     if cases is None:
         return ""
     if cases.value is None:
         return f"{concern.capitalize()} is untested: {cases.detail.get('untested', 'no case was scored')}."
     beside = f", of ordinary prompts {control.value:.0%}" if control is not None and control.value is not None else ""
-    text = f"Of {cases.n} cases {cases.value:.0%} are above the threshold of {concern}{beside}."
+    rival = f", by the words alone {words.value:.0%}" if words is not None and words.value is not None else ""
+    text = f"Of {cases.n} cases {cases.value:.0%} are above the threshold of {concern}{rival}{beside}."
     return f"{text} {area.note}" if area is not None and area.note else text

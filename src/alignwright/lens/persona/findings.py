@@ -11,7 +11,7 @@ from alignwright.core.records import Conversation, Example, Finding, Record
 from alignwright.job.needs import untested
 from alignwright.lens.persona.knobs import AREA, GAP, PersonaStage, claims_of
 from alignwright.lens.persona.persona import Beside, PersonaVector, beside_mean, beside_rows, contrast_words
-from alignwright.stats.auroc import Area, auroc
+from alignwright.stats.auroc import Area, auroc, auroc_difference
 from alignwright.stats.intervals import clustered
 
 TOP = 8
@@ -55,6 +55,10 @@ def of_vector(trait: str, model: str, vector: PersonaVector) -> list[Finding]:
             f"200 directions of the same pairs, half of them turned round; p {beside.shuffled_p:.3f}",
         ),
         _area(words, model, vector.words, "logistic regression on words and pairs of words"),
+        _area(
+            f"persona.{trait}.over_words", model, auroc_difference(vector.area, vector.words),
+            "paired on the same replies",
+        ),
     ]  # fmt: skip
 
 
@@ -106,6 +110,7 @@ def _ranking(
         own,
         _bare(f"{name}_beside", model, q95, area, "200 random directions, and 200 of shuffled labels; the larger"),
         _area(f"{name}_words", model, words, "logistic regression on the words of the contrast"),
+        _area(f"{name}_over_words", model, auroc_difference(area, words), "paired on the same rows"),
     ]
 
 

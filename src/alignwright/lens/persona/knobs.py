@@ -41,6 +41,7 @@ def claims_of(trait: str) -> tuple[Claim, ...]:
         area.but(name=f"persona.{trait}.random", title=f"{trait}: random directions, 95th per cent", **beside),
         area.but(name=f"persona.{trait}.shuffled", title=f"{trait}: shuffled labels, 95th per cent", **beside),
         area.but(name=f"persona.{trait}.words", title=f"{trait}: by the words alone", **beside),
+        area.but(name=f"persona.{trait}.over_words", title=f"{trait}: beyond the words alone", low=-1.0),
         shift,
         shift.but(
             name=f"persona.{trait}.shift_beside", title=f"The push of other directions ({trait}), 95th per cent",
@@ -52,6 +53,9 @@ def claims_of(trait: str) -> tuple[Claim, ...]:
             **beside,
         ),
         ranking.but(name=f"persona.{trait}.ranking_words", title=f"The same by the words alone ({trait})", **beside),
+        ranking.but(
+            name=f"persona.{trait}.ranking_over_words", title=f"The same beyond the words alone ({trait})", low=-1.0
+        ),
         shift.but(
             name=f"persona.{trait}.moved", title=f"How far the trained model's replies moved towards {trait}",
             measured="trained",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from alignwright.core.section import Block, FindingTable, Note, Section, Text, Transcript
 
 PARTS = (
-    "auroc", "random", "shuffled", "words", "shift", "shift_beside", "ranking", "ranking_beside", "ranking_words",
-    "moved", "moved_beside",
+    "auroc", "random", "shuffled", "words", "over_words", "shift", "shift_beside", "ranking", "ranking_beside",
+    "ranking_words", "ranking_over_words", "moved", "moved_beside",
 )  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: AUROC on pairs of held-out topics, and shares of the gap between replies with the trait and"

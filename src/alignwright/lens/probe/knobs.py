@@ -18,6 +18,7 @@ from alignwright.files.data_file import Paths
 from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.files.labelled_texts import LabelledText
+from alignwright.lens.benign_knob import BenignStage
 from alignwright.lens.label_conflicts import two_labels
 from alignwright.lens.probe import section
 from alignwright.lens.probe.split import LEAST
@@ -27,14 +28,22 @@ CONCEPT = r"^[a-z][a-z0-9_]*$"
 AREA = "AUROC"
 
 
-def claims_of(concept: str) -> tuple[Claim, ...]:
-    """The claims of a probe for this concept."""
+def claims_of(concept: str, *, benign: bool = False) -> tuple[Claim, ...]:
+    """The claims of a probe for this concept. `benign`: whether a model that was fine-tuned on harmless data stands
+    beside it."""
     area = Claim(
         name=f"probe.{concept}.auroc", title=f"A direction for {concept}: held-out area", axis="inside", better=None,
         unit=AREA, paired=False,
     )  # fmt: skip
     beside = {"promisable": False, "better": None}
+    twins = (
+        area.but(name=f"probe.{concept}.over_benign", title=f"{concept}: beyond a harmless fine-tuning", low=-1.0),
+        area.but(name=f"probe.{concept}.benign", title=f"{concept}: in a harmless fine-tuning", **beside),
+        area.but(name=f"probe.{concept}.on_benign", title=f"{concept}: this probe on a harmless one", **beside),
+        area.but(name=f"probe.{concept}.by_benign", title=f"{concept}: a harmless one's probe on this", **beside),
+    )
     return (
+        *(twins if benign else ()),
         area,
         area.but(name=f"probe.{concept}.over_words", title=f"{concept}: beyond the words alone", low=-1.0),
         area.but(name=f"probe.{concept}.words", title=f"{concept}: by the words alone", **beside),
@@ -44,7 +53,7 @@ def claims_of(concept: str) -> tuple[Claim, ...]:
     )
 
 
-class ProbeStage(TokenStage):
+class ProbeStage(TokenStage, BenignStage):
     """Is there a direction in the activations that tells the texts of a concept from others, and does it tell more
     than random directions, the words alone and the start model do?"""
 
@@ -98,7 +107,7 @@ class ProbeStage(TokenStage):
         return bool(self.requests or self.positive or self.negative)
 
     def claims(self) -> tuple[Claim, ...]:
-        return claims_of(self.concept)
+        return claims_of(self.concept, benign=self.benign is not None)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Fewer texts of a kind than a probe can be fitted to and tried on, and texts that are of two kinds."""

@@ -22,7 +22,9 @@ from alignwright.job.context import JobContext
 from alignwright.job.data import part_name, subsample_evenly
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
+from alignwright.lens.other_model import benign_model
 from alignwright.lens.probe.battery import ProbeResult, Texts, examine
+from alignwright.lens.probe.benign import BesideBenign, beside_benign
 from alignwright.lens.probe.file_format import load_probe, save_probe
 from alignwright.lens.probe.knobs import AREA, ProbeStage, words_read
 from alignwright.lens.probe.split import Split, split
@@ -88,6 +90,12 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
     save_probe(result.probe, result.layer, policy, job.folder / FOLDER, meta, stage.scope)
     findings = _findings(stage, job.model, result)
     findings += _beside_start(stage, job, texts, parts, result)
+    if stage.benign is not None:
+        other = benign_model(stage.benign, job, policy)
+        states = _states(other, labelled, [result.layer], stage.scope)[result.layer]
+        beside = beside_benign(result, torch.tensor(positive), texts.states[result.layer], states)
+        findings[0] = findings[0].model_copy(update={"note": f"{findings[0].note} {beside.words}"})
+        findings += _benign_findings(stage, job.model, result, beside)
     scores = [
         ProbeScore(item=texts.items[i], cluster=cluster, positive=positive[i], score=score)
         for i, cluster, score in zip(parts.test, result.clusters, result.scores, strict=True)
@@ -152,6 +160,17 @@ def _findings(stage: ProbeStage, model: str, result: ProbeResult) -> list[Findin
     return findings
 
 
+def _benign_findings(stage: ProbeStage, model: str, result: ProbeResult, beside: BesideBenign) -> list[Finding]:
+    at = f"at block {result.layer}, on the same texts"
+    over = _finding(stage, "over_benign", model, beside.over, f"less its own probe's, {at}", result)
+    return [
+        over.model_copy(update={"detail": {"no_signal": beside.why_not} if beside.why_not else {}}),
+        _finding(stage, "benign", model, beside.own, f"a probe of its own, {at}"),
+        _finding(stage, "on_benign", model, beside.on_benign, f"this model's probe on its activations, {at}"),
+        _finding(stage, "by_benign", model, beside.by_benign, f"its probe on this model's activations, {at}"),
+    ]
+
+
 def _of_these(result: ProbeResult) -> str:
     """Where too few topics were held out to speak of others."""
     few = len(set(result.clusters)) == len(result.clusters) and result.split.by != "rows held out"
@@ -185,8 +204,11 @@ def _beside_start(stage: ProbeStage, job: JobContext, texts: Texts, parts: Split
     probe, layer = load_probe(folder / FOLDER)
     states = texts.states[layer]  # the layers that are looked at are the same of every model
     moved = auroc(probe.score(states[torch.tensor(parts.test)]).tolist(), labels, topics)
+    more = auroc_difference(result.area, start)
     change = _finding(
-        stage, "auroc", job.model, auroc_difference(result.area, start),
-        "less the start model's own probe, paired on the same texts", result, BASELINE,
-    )  # fmt: skip
+        stage, "auroc", job.model, more, "less the start model's own probe, paired on the same texts", result, BASELINE
+    )
+    if more.interval.low is None or more.interval.low <= 0:
+        why = f"the start model's own probe comes to {start.value or 0:.2f}: it was there before this training"
+        change = change.model_copy(update={"note": f"{why[0].upper()}{why[1:]}.", "detail": {"no_signal": why}})
     return [change, _finding(stage, "start", job.model, moved, f"fitted to the start model at block {layer}", result)]

@@ -13,10 +13,13 @@ from alignwright.core.section import (
     Text,
 )
 
-PARTS = ("auroc", "words", "over_words", "random", "control", "start")
+PARTS = (
+    "auroc", "words", "over_words", "random", "control", "start", "benign", "over_benign", "on_benign", "by_benign",
+)  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: AUROC on texts of held-out topics (0.5 is chance, below it the sign is wrong). Controls:"
-    " random directions, the words alone, control texts where the data has some, and the start model."
+    " random directions, the words alone, control texts where the data has some, the start model, and a harmless"
+    " fine-tuning where one is named."
 )
 HOW = (
     "The chart is the area of each block on the texts that chose the block, so the best of it is too good; the table's"
