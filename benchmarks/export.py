@@ -4,7 +4,8 @@
 model by the quickstart's spec with a short training of its own, exports it to `gguf:q8_0` through each engine, audits
 the file that was written, each with a cache of its own that is empty, and prints one JSON line with
 `"targets": {engine: [share of the audit's CPU-seconds, aim, met]}`; it exits 1 where one is missed. Each is a process
-of its own, and its children count: llama.cpp's server is one. `--quick` asks 12 of each kind of question; FOLDER keeps
+of its own, and its children count: llama.cpp's server is one. The kernels, which a machine compiles once, are there
+before the first. `--quick` asks 12 of each kind of question; FOLDER keeps
 the project with its run, and a run that is there is taken, or RUN, the folder of one by the spec in FOLDER. `--avx2`
 hides AVX-512.
 
@@ -38,6 +39,12 @@ from attack import ENVIRONMENT, without_avx512
 QUICKSTART = Path(__file__).parents[1] / "examples" / "quickstart"
 AIMS = {"transformers": 0.5, "llama.cpp": 1.0}
 FEW = 12
+KERNELS = """
+import torch
+from alignwright.model.kernels import kernels
+for dtype in (torch.float32, torch.bfloat16):
+    kernels(torch.zeros(1, dtype=dtype))
+"""
 EXPORT = """
 import sys, alignwright as aw
 run, out, engine, spec_folder, ask = sys.argv[1:]
@@ -131,6 +138,7 @@ def measured(options: argparse.Namespace, temporary: Path) -> dict[str, Any]:
     spec = folder / "spec.yaml" if there else project(folder, FEW if options.quick else None)
     import alignwright as aw
 
+    cpu_seconds(KERNELS, temporary)
     run = options.run or aw.align(spec, runs=folder / "runs", quiet=True).path
     seconds: dict[str, dict[str, float]] = {}
     targets: dict[str, list[object]] = {}

@@ -178,7 +178,8 @@ def dequantised(gguf: Path) -> Path:
 
 
 def _dequantise(gguf: Path, folder: Path) -> None:
-    options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
+    gguf = gguf.resolve()  # a bare name would be one in the working folder, where there is a file of that name
+    options: dict[str, Any] = {"gguf_file": str(gguf), "local_files_only": True, "trust_remote_code": False}
     with without_progress_bars(), readable(gguf.name, gguf), parsed_once(gguf):
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
         unpacked = GgufConfig(dequantize=True)

@@ -183,8 +183,9 @@ def _in_gguf(path: Path, date: str, chat_format: ChatFormat | None) -> Tokenizer
     """A GGUF file's tokenizer. Its embedding has a row for each token by the file's own format."""
     from transformers import AutoTokenizer
 
+    path = path.resolve()
     tokenizer: Any = AutoTokenizer.from_pretrained(
-        path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
+        path.parent, gguf_file=str(path), local_files_only=True, trust_remote_code=False
     )
     given = give_template(tokenizer, chat_format) if chat_format else None
     return TokenizerInfo(_chat(tokenizer, given, {int(tokenizer.eos_token_id)}, date), None, None, given=given)

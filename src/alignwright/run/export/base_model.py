@@ -86,7 +86,7 @@ def _opening_gguf(experiment: Experiment, path: Path) -> tuple[str, str]:
     lines = [
         f"file = {file}",
         "base = AutoModelForCausalLM.from_pretrained(",
-        '    file.parent, gguf_file=file.name, dtype="float32", quantization_config=GgufConfig(dequantize=True)',
+        '    file.parent, gguf_file=str(file), dtype="float32", quantization_config=GgufConfig(dequantize=True)',
         ")",
     ]
     if experiment.quantization is not None:  # transformers packs no GGUF file again: the plain weights come first
