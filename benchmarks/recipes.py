@@ -111,7 +111,7 @@ def consistency(folder: Path, train: Train) -> None:
     for the plain questions alone, in as many passes more as there were wrappers."""
     write_questions(folder)
     held = QUICKSTART / "heldout" / "pushback.jsonl"
-    measure = {"by": "wrapped", "questions": [str(held)], "limit": 80, "max_new_tokens": 48}
+    measure = {"by": "wrapped", "questions": [str(held)], "max_new_tokens": 24}
     knobs = {**TRAINING, "epochs": 2, "lr": 2e-4}
     recipe = {
         "by": "consistency_training", "questions": [str(folder / "questions.jsonl")], "max_new_tokens": 48,
