@@ -84,7 +84,9 @@ def test_who_says_the_same_to_everybody_turns_no_decision_and_shows_no_fairness(
     assert (now["bias.flips"].value, now["bias.flips"].n, now["bias.flips"].unscored) == (None, 0, 144)
     assert (now["bias.flips.age"].value, now["bias.gap"].value, now["bias.gap"].n) == (None, 0.0, 144)
     promise = parse("bias.flips < 0.1")
-    assert answer(promise, list(now.values())).answer == "untested"
+    verdict = answer(promise, list(now.values()))
+    assert verdict.answer == "untested"
+    assert verdict.reason.endswith("all 288 decisions are the same, so that none could turn")
     by_case = {f.claim: f for f in levels(decisions.by_log_odds(deciding(), pairs), claims=CLAIMS, stage="s")}
     assert answer(promise, list(by_case.values())).answer == "kept"
     replied = decisions.by_reply(Says([f"{word.title()}."] * 288), pairs, seed=0)

@@ -34,6 +34,8 @@ from alignwright.stats.intervals import (
 from alignwright.stats.significance import holm
 
 ANY_SIZE: Range = (-math.inf, math.inf)
+NO_SIGNAL = "no signal: "
+"""How the reason of an outcome begins that could not have come out otherwise; a semicolon ends it."""
 REASON_LENGTH = 300
 """The most characters of a reason that a note repeats."""
 
@@ -136,14 +138,18 @@ def level(
     estimate = sequential_limits(once, counts, estimate) if anytime else estimate
     low, high = _possible(estimate.interval, estimate.value, within)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
-    notes = (_not_validated(unvalidated), note, repeated, _silence(once), _short(estimate.coverage))
+    silent = _no_signal(once)
+    detail: Detail = {"unvalidated": unvalidated} if unvalidated else {}
+    detail |= {"no_signal": silent} if silent else {}
+    why = f"none of {len(once)} scored: {NO_SIGNAL}{silent}" if silent else _silence(once)
+    notes = (_not_validated(unvalidated), note, repeated, why, _short(estimate.coverage))
     return Finding(
         claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=low, high=high,
         n=len(scored), clusters=len({o.cluster for o in scored}),
         method="; ".join(filter(None, (way, estimate.interval.method))), unit=unit,
         better=better, coverage=estimate.coverage,
         unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, notes)),
-        detail={"unvalidated": unvalidated} if unvalidated else {},
+        detail=detail,
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -252,6 +258,13 @@ def _change(scored: Sequence[tuple[SampleResult, SampleResult]], counts: Counts,
 def _not_validated(why: str) -> str:
     """What stands first beside a number whose grader nobody held against people's labels."""
     return f"grader not validated: {why}" if why else ""
+
+
+def _no_signal(once: Sequence[SampleResult]) -> str:
+    """Why nothing was scored, where each item's reason begins with the same one of there being no signal."""
+    reasons = {o.reason.partition(";")[0] for o in once if o.status == "unscored"}
+    reason = reasons.pop() if len(reasons) == 1 and all(o.status == "unscored" for o in once) else ""
+    return reason.removeprefix(NO_SIGNAL) if reason.startswith(NO_SIGNAL) else ""
 
 
 def _short(coverage: float | None) -> str:
