@@ -180,6 +180,7 @@ SPECIAL: dict[str, list[Any]] = {
     "concept": ["honesty"],
     "patch.task": ["agreement"],
     "direction": ["direction.safetensors"],
+    "prevent": ["direction.safetensors"],
     "against": ["./model"],
     "benign": ["./model"],
     "probe.layer": [0, 0.5],

@@ -22,8 +22,8 @@ from alignwright.core.records import Conversation, Finding
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.lines import read_lines
 from alignwright.files.models import ModelError, resolve
-from alignwright.lens.steer.run import direction_in
 from alignwright.model.activations.control_vector import read_control_vector, write_control_vector
+from alignwright.model.activations.direction_file import direction_in
 from alignwright.model.activations.edits import Add, ablate_everywhere, edited, random_direction
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site

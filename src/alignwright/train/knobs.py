@@ -123,7 +123,7 @@ class Sft(FineTuning):
     @property
     def conversations(self) -> tuple[str, ...]:
         """Those of its data that are files."""
-        return tuple(name for _, name, _ in self.files())
+        return tuple(name for _, name, reads in self.files() if reads.use == "trained")
 
     def learnt(self, conversation: Conversation) -> Conversation:
         return conversation if self.turns == "all" else conversation.only_last()

@@ -142,6 +142,12 @@ class FineTuning(Training):
         default=None, description="passes over the data (from effort)"
     )
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
+    prevent: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None,
+        min_length=1,
+        description="preventative steering: a safetensors file with the direction of an unwanted trait, as persona and"
+        " steer keep them, which is added while it is trained and left out afterwards",
+    )
 
     @property
     def learnt_turns(self) -> Literal["all", "last"]:

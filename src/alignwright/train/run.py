@@ -44,6 +44,7 @@ from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.preference import preference
 from alignwright.train.pretrain import cut, from_scratch, pretrain
+from alignwright.train.preventing import prevented
 from alignwright.train.recipes.knobs import Confession, ConsistencyTraining
 from alignwright.train.recipes.own_rows import ROWS, own_rows
 from alignwright.train.reward import reward
@@ -105,14 +106,9 @@ def _learn(
                 from_scratch(policy, seed)
             pretrain(policy, sources, stage, seed=seed, folder=folder, on_step=show)
         case FineTuning():
-            sft(
-                policy,
-                [Demonstration(conversation) for conversation in sources],
-                stage,
-                seed=seed,
-                folder=folder,
-                on_step=show,
-            )
+            demonstrations = [Demonstration(conversation) for conversation in sources]
+            with prevented(policy, None if stage.prevent is None else job.data.path(stage.prevent)):
+                sft(policy, demonstrations, stage, seed=seed, folder=folder, on_step=show)
         case FromPreferences():
             preference(policy, sources, stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
         case BestOfN():

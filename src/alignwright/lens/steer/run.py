@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from alignwright.core.layer import SELECTED
 from alignwright.core.stage import resolved
 from alignwright.core.token_scope import TokenScope
-from alignwright.files.contents import given_by_a_person
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
@@ -22,13 +21,14 @@ from alignwright.lens.steer.select import Selection, select
 from alignwright.lens.steer.selected import CANDIDATES, candidate_rows, selection_findings
 from alignwright.lens.steer.steer import contrast, steer
 from alignwright.model.activations.control_vector import write_control_vector
+from alignwright.model.activations.direction_file import direction_in
 from alignwright.model.activations.edits import Add, ablate_everywhere
 from alignwright.model.activations.fold import fold
-from alignwright.model.activations.layout import Layout, layout_of
+from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site, resolve_layer
 from alignwright.model.activations.steering import save_steering
 from alignwright.model.local_model import LocalModel
-from alignwright.model.weights import load_tensors, write_tensors
+from alignwright.model.weights import write_tensors
 
 DIRECTION, MODEL = "direction.safetensors", "steered"
 STEERING_FOLDER, CONTROL_VECTOR = "steering", "control_vector.gguf"
@@ -85,33 +85,6 @@ def _direction(
 
 def _requests(stage: SteerStage, job: JobContext) -> list[RefusalItem]:
     return job.data.items(stage.requests, RefusalItem, None)
-
-
-def direction_in(path: Path, layer: float, layout: Layout) -> tuple[int, Tensor]:
-    """The direction of a file, and its block: the one that there is, or of several that of this layer. Raises
-    ValueError for a file that holds none of this model."""
-    with given_by_a_person():
-        tensors = load_tensors(path)
-    vectors = {
-        int(name.rpartition(".")[2]): vector
-        for name, vector in tensors.items()
-        if name.startswith(("direction.", "weights.")) and name.rpartition(".")[2].isdigit()
-    }
-    place = next(iter(vectors)) if len(vectors) == 1 else resolve_layer(layer, len(layout.blocks))
-    if place not in vectors:
-        raise ValueError(
-            f"{path}: no direction of block {place}; it has those of blocks {', '.join(map(str, vectors)) or 'none'}:"
-            " name one by 'layer'"
-        )
-    vector_H = vectors[place].float()
-    if vector_H.shape != (layout.hidden,) or not 0 <= place < len(layout.blocks):
-        raise ValueError(
-            f"{path}: direction.{place} has the shape {list(vector_H.shape)}, and the model {len(layout.blocks)} blocks"
-            f" of {layout.hidden}; was it made of another model?"
-        )
-    if not 0 < float(vector_H.norm()) < float("inf"):
-        raise ValueError(f"{path}: direction.{place} is 0, or not finite, and points nowhere; name another file")
-    return place, vector_H
 
 
 def keep_steering(
