@@ -65,8 +65,13 @@ def test_the_wheel_holds_the_examples_as_they_are_in_the_repository(wheel: Path)
     assert contents(wheel, "alignwright/examples/") == repository
 
 
+def test_the_wheel_holds_the_organisms_of_a_calibration(wheel: Path) -> None:
+    assert contents(wheel, "alignwright/organisms/") == files(ROOT / "organisms" / "calibrate")
+
+
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
-    package = {name: data for name, data in contents(wheel, "alignwright/").items() if not name.startswith("examples/")}
+    whole = contents(wheel, "alignwright/").items()
+    package = {name: data for name, data in whole if not name.startswith(("examples/", "organisms/"))}
     assert package == files(ROOT / "src" / "alignwright")
     assert {name.partition("/")[0] for name in contents(wheel, "")} == {
         "alignwright",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alignwright.core.records import Conversation, Finding, Message
     from alignwright.files.errors import SpecError
     from alignwright.files.models import ModelError
+    from alignwright.run.calibrate.commands import calibrate
     from alignwright.run.interface import (
         SpecCheck,
         align,
@@ -54,6 +55,7 @@ __all__ = [
     "__version__",
     "align",
     "audit",
+    "calibrate",
     "check",
     "check_data",
     "compare",
@@ -70,6 +72,7 @@ _HOMES = {
     "alignwright.core.records": ("Conversation", "Finding", "Message"),
     "alignwright.files.errors": ("SpecError",),
     "alignwright.files.models": ("ModelError",),
+    "alignwright.run.calibrate.commands": ("calibrate",),
     "alignwright.run.interface": (
         "SpecCheck",
         "align",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from alignwright.cli import models, people, projects, runs, specs
+from alignwright.cli import calibration, models, people, projects, runs, specs
 from alignwright.core.version import __version__
 from alignwright.run.exit_code import run_to_its_end
 
@@ -47,6 +47,7 @@ def common(
 app.command()(specs.align)
 app.command()(specs.audit)
 app.command()(specs.check)
+app.command()(calibration.calibrate)
 app.command()(runs.report)
 app.command("runs")(runs.list_runs)
 app.command()(runs.diff)

@@ -58,7 +58,7 @@ def check(spec: SpecSource, *, overrides: Overrides = (), quick: bool = False, q
     from alignwright.experiment.check import check as check_spec
     from alignwright.run.named_files import check_named_files
 
-    report, console = check_spec(spec, _settings(overrides)), _console(quiet)
+    report, console = check_spec(spec, settings(overrides)), _console(quiet)
     check_named_files(report.experiment)
     _say(console, *report.lines)
     if quick:
@@ -172,7 +172,7 @@ def estimate(
         from alignwright.run.sweep.estimate import estimate_all
 
     audited = None if model is None else os.fspath(model)
-    estimated = estimate_all(Request(spec, _settings(overrides), until, Path(runs), audited), probed=probe)
+    estimated = estimate_all(Request(spec, settings(overrides), until, Path(runs), audited), probed=probe)
     show_estimate(estimated, _console(quiet))
     return estimated
 
@@ -234,7 +234,7 @@ def compare(
     console = _console(quiet)
     if spec is None and overrides:
         raise ValueError("overrides have no effect without a spec: logs are compared as they are")
-    questions = None if spec is None else Questions(spec, _settings(overrides), Path(runs), View(console))
+    questions = None if spec is None else Questions(spec, settings(overrides), Path(runs), View(console))
     margin = margin_of(margin)  # before minutes of audits
     one, two = scores_of_both(os.fspath(a), os.fspath(b), questions)
     with paused():
@@ -321,11 +321,11 @@ def _perform(
         from alignwright.run.run_folder import Run
         from alignwright.run.sweep.align import align_all
 
-    return Run(align_all(Request(spec, _settings(overrides), until, Path(runs), model), View(_console(quiet))))
+    return Run(align_all(Request(spec, settings(overrides), until, Path(runs), model), View(_console(quiet))))
 
 
-def _settings(overrides: Overrides) -> tuple[str, ...]:
-    """As the command line writes them: PATH=VALUE, the value as YAML."""
+def settings(overrides: Overrides) -> tuple[str, ...]:
+    """Overrides as the command line writes them: PATH=VALUE, the value as YAML."""
     if isinstance(overrides, Mapping):
         return tuple(f"{path}={json.dumps(value)}" for path, value in overrides.items())
     if isinstance(overrides, str):
