@@ -28,6 +28,7 @@ from alignwright.files.chat_format import ChatFormat
 from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.files.quantization import Quantization, why_not_quantized
+from alignwright.files.steering_folder import read_steering
 from alignwright.model.activations.steering import load_steering, steer_for_good
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
@@ -86,6 +87,7 @@ def load(
         policy.template_tokens = given.token_ids if given else ()
     if ref.steering is not None:
         steer_for_good(policy, load_steering(ref.steering, policy))
+        policy.steering_meta = read_steering(ref.steering).meta
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy

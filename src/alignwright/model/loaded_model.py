@@ -7,7 +7,7 @@ so it stands above them, and this below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,8 @@ class LoadedModel:
         self.batch_rows = batch_rows
         self.steering: tuple[Any, ...] = ()
         """Edits of its stream that were put on for good when it was opened (`activations.steering`)."""
+        self.steering_meta: Mapping[str, Any] = {}
+        """What was noted of where these came from."""
         self.progress: Callable[[float, int], None] | None = None
         self.limit = limit_of_model(model.config.get_text_config().to_dict())
         self.longest = self.limit.tokens

@@ -206,7 +206,7 @@ class LocalModel(LoadedModel):
         if self.steering:
             from alignwright.model.activations.steering import save_steering  # which opens models
 
-            save_steering(self, self.steering, folder, model=".")
+            save_steering(self, self.steering, folder, model=".", meta=self.steering_meta)
 
     def _save_weights(self, folder: Path) -> None:
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model

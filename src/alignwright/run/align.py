@@ -26,7 +26,6 @@ from alignwright.experiment.load import load
 from alignwright.experiment.plan import jobs_until, plan
 from alignwright.experiment.spec_source import SpecSource, spec_text
 from alignwright.files import collector
-from alignwright.files.model_terms import model_terms
 from alignwright.files.models import resolve
 from alignwright.files.quantization import in_4_bits
 from alignwright.files.server import is_server
@@ -44,6 +43,7 @@ from alignwright.run.rates import rates_of, store_rates
 from alignwright.run.run_path import run_path, spec_place
 from alignwright.run.saved_models import keep_models, reason_to_skip
 from alignwright.run.served import server_facts
+from alignwright.run.steered import start_facts
 from alignwright.run.threads import set_num_threads
 from alignwright.run.token_counts import lengths_of
 
@@ -309,7 +309,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str], served:
         }
     if experiment.chat:
         facts_shown["chat template"] = f"{experiment.chat}, given by the spec"
-    facts_shown |= model_terms(resolve(experiment.model, experiment.folder))
+    facts_shown |= start_facts(resolve(experiment.model, experiment.folder))
     constitution = experiment.data.constitution
     return Header(
         name=experiment.name,

@@ -18,6 +18,7 @@ from rich.console import Console
 from alignwright.core.promises import Verdict
 from alignwright.core.records import TODAY, Finding
 from alignwright.files.server import hide_secrets
+from alignwright.files.steering_folder import STEERING
 from alignwright.report.results import RunResults, exit_code, read
 from alignwright.run.compare import resolved
 from alignwright.run.sweep.members import members_of, several_runs
@@ -148,7 +149,7 @@ def load_model(name: str | os.PathLike[str], *, dtype: str = "float32") -> Local
     run has left no model, and ModelError, which is a ValueError, where the name leads nowhere.
     """
     run = Path(name)
-    if run.is_dir() and not (run / "model").is_dir() and not (run / "config.json").exists():
+    if run.is_dir() and not any((run / name).exists() for name in ("model", "config.json", STEERING)):
         raise FileNotFoundError(_no_model(run))
     from alignwright.model.load import load
 

@@ -39,8 +39,10 @@ def base_model(experiment: Experiment, run: Path) -> BaseModel:
     except ModelError as error:
         return BaseModel(name, *_opening(experiment, json.dumps(name)), note=f"the base model is not here now: {error}")
     if ref.steering is not None:
-        note = f"the adapter was trained over a steered model: it is another one without the edits of {ref.steering}"
-        return BaseModel(name, *_opening(experiment, json.dumps(name)), note=note)
+        raise ValueError(
+            f"the adapter was trained over {ref.steering}, a steered model, and peft has no place for its edits: export"
+            " the whole model with --to hub, which keeps them beside the weights"
+        )
     if ref.path is None:
         return BaseModel(name, *_opening(experiment, json.dumps(name)))
     path = ref.path.resolve()

@@ -27,6 +27,7 @@ from alignwright.run.export.ollama_folder import KIND, write_ollama
 from alignwright.run.export.peft_adapter import write_peft
 from alignwright.run.llama_cpp import ENGINES
 from alignwright.run.run_folder import load_model, model_folder
+from alignwright.run.steered import NO_RUN, is_steered
 
 if TYPE_CHECKING:
     from alignwright.run.export.verify import Ask, Verification
@@ -77,6 +78,8 @@ def export(
     _no_option_without_effect(
         to, verify=verify, engine=engine, ask=ask, spec_folder=spec_folder, repo=repo, dry_run=dry_run
     )
+    if is_steered(run):
+        raise ValueError(f"{run} {NO_RUN}")
     with collector.paused(), view.job(f"export to {to}"):
         result = _write_as(run, to, out, repo=repo, dry_run=dry_run)
     if not verify or to.partition(":")[0] not in FILES:

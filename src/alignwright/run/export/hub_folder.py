@@ -21,6 +21,7 @@ from alignwright.report.card import card, front_matter
 from alignwright.report.model_index import model_index
 from alignwright.run.export.new_folder import copy_files, model_files, new_folder, size
 from alignwright.run.run_folder import model_folder
+from alignwright.run.steered import is_steered, steered_use
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -51,7 +52,7 @@ def write_hub(run: Path, out: Path | None, *, repo: str | None = None, dry_run: 
         raise ValueError(
             f"{model}: {why}, so it is not what was measured; run the same spec again, which saves it anew"
         )
-    text = _card(run, repo or "this folder")
+    text = _card(run, model, repo or "this folder")
     _read_back(text)
     with new_folder(place, ours=out is None) as folder:
         copy_files([file for file in model_files(model) if file.name != "README.md"], folder)
@@ -76,11 +77,12 @@ def _changed(model: Path) -> str | None:
     return changed(marks, model, more=True) if are_marks(marks) else "it is not known what was saved there"
 
 
-def _card(run: Path, place: str) -> str:
+def _card(run: Path, model: Path, place: str) -> str:
     case = read(run)
     index = model_index(case)
     front = front_matter(case) | ({"model-index": index} if index else {})
-    return card(case, front=front, lead=_USE.format(place=place))
+    lead = steered_use(model, place) if is_steered(model) else _USE.format(place=place)
+    return card(case, front=front, lead=lead)
 
 
 def _read_back(text: str) -> None:
