@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from alignwright.core.records import Axis, Record
+from alignwright.core.records import Axis, Finding, Record
 
 Better = Literal["higher", "lower"] | None
 Counts = Literal["pass", "fail"]
@@ -101,6 +101,29 @@ def claim_named(name: str, claims: Sequence[Claim]) -> Claim:
         names = ", ".join(claim.name for claim in claims) or "nothing"
         raise ValueError(f"no stage of this run claims to measure {name!r}; its stages measure {names}")
     return max(of_parts, key=lambda claim: len(claim.name))
+
+
+def within_claims(findings: Sequence[Finding], claims: Sequence[Claim]) -> list[Finding]:
+    """The findings with intervals that end at their claims' own limits. One by the normal distribution or by Student's,
+    of few items or about a number near a limit, would pass them: what cannot be is no part of an interval."""
+    named = {claim.name: claim for claim in claims}
+    return [_within(finding, _claim_over(finding.claim, named, claims)) for finding in findings]
+
+
+def _claim_over(name: str, named: Mapping[str, Claim], claims: Sequence[Claim]) -> Claim | None:
+    if name in named:
+        return named[name]
+    return max((claim for claim in claims if claim.covers(name)), key=lambda claim: len(claim.name), default=None)
+
+
+def _within(finding: Finding, claim: Claim | None) -> Finding:
+    if claim is None or finding.low is None or finding.high is None:
+        return finding
+    least, most = claim.within if finding.against is None else claim.change_within
+    low, high = min(max(finding.low, least), most), max(min(finding.high, most), least)
+    if (low, high) == (finding.low, finding.high):
+        return finding
+    return finding.model_copy(update={"low": low, "high": high})
 
 
 def claim_title(name: str, claims: Mapping[str, Claim], principles: Mapping[str, str]) -> str:

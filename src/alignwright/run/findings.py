@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from alignwright.attack.judging.notes import judge_notes
+from alignwright.core.claims import within_claims
 from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment, claims_of
 from alignwright.feedback.attribution import Attribution, trace_refusals
@@ -67,6 +68,7 @@ def findings_of(
             together = conclusions(stages, after, before, stage=model, against=BASELINE)
             findings += beside_their_family(changes, together)
             findings += verdicts(stages, after, before, stage=model, against=BASELINE)
+    findings = within_claims(findings, claims)
     trained = {job.name for job, _ in finished if job.section == "train"}
     return trace_refusals(findings, Attribution(lessons), trained) if lessons and attributed else findings
 
