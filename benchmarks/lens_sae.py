@@ -1,7 +1,7 @@
 """How fast is a sparse autoencoder trained, beside SAELens on the same batches, at equal explained variance?
 
     python benchmarks/lens_sae.py STORE [--steps 60] [--latents 4608] [--k 32]
-    python benchmarks/lens_sae.py STORE --equal [--steps 150] [--peer-rates 1e-3 3e-3]
+    python benchmarks/lens_sae.py STORE --equal [--steps 150] [--rates 1e-3 3e-3]
 
 STORE is a folder that `ActivationStore.write` made, with one site. Both trainers get the same batches of 2,048
 tokens without attention sinks, scaled alike, and turns alternate step by step in one process; CPU-seconds are of the
@@ -11,8 +11,8 @@ variance on 4,096 tokens that were kept back.
 
 `--equal` asks how many CPU-seconds each needs to explain **the same** part of the variance of the tokens kept back: it
 is looked at every five steps (outside the clock), until the learning rates begin to fall; the target is what the worse
-of the two has reached by then, and the tokens that each needed are read off between two looks. SAELens is tried at
-every learning rate of `--peer-rates`, and the one that needs least counts.
+of the two has reached by then, and the tokens that each needed are read off between two looks. Each is tried at every
+learning rate of `--rates`, and the one at which it needs least counts.
 
 `--memory` trains ours alone, streamed from the store as a run does, and
 says how much memory the process took.
@@ -47,8 +47,9 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--equal", action="store_true")
-    parser.add_argument("--peer-rates", type=float, nargs="+", default=[1e-3, 3e-3])
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 3e-3])
     parser.add_argument("--only", nargs="+", default=["bfloat16", "float32"])
+    parser.add_argument("--rules", nargs="+", default=["topk", "batch_topk"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     store = ActivationStore.open(args.store)
@@ -127,39 +128,43 @@ def line(
 
 def equal(fit_NH: Tensor, held_NH: Tensor, factor: float, args: argparse.Namespace) -> None:
     print(
-        "| precision | rule | explained by both | ours: tokens | tokens per CPU-second | SAELens: learning rate"
-        " | tokens | tokens per CPU-second | CPU-seconds: ours | SAELens | ratio |"
+        "| precision | rule | explained by both | ours: learning rate | tokens | tokens per CPU-second | SAELens:"
+        " learning rate | tokens | tokens per CPU-second | CPU-seconds: ours | SAELens | ratio |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for precision in args.only:
-        for rule in ("topk", "batch_topk"):
+        for rule in args.rules:
             coarse = precision == "bfloat16"
-            recipe = Recipe(rule, args.latents, args.k, args.steps, BATCH, 1e-3, coarse=coarse)
-            trainer = Trainer(recipe, held_NH)
-            ours = _curve(
-                lambda part, own=trainer: own.step(part),
-                lambda own=trainer: _explained(held_NH, own.autoencoder().reconstruct(held_NH)), fit_NH, args.steps,
-            )  # fmt: skip
-            best: tuple[float, str] | None = None
-            for rate in args.peer_rates:
+            ours, theirs = {}, {}
+            for rate in args.rates:
+                trainer = Trainer(Recipe(rule, args.latents, args.k, args.steps, BATCH, rate, coarse=coarse), held_NH)
+                ours[rate] = _curve(
+                    trainer.step,
+                    lambda own=trainer: _explained(held_NH, own.autoencoder().reconstruct(held_NH)),
+                    fit_NH, args.steps,
+                )  # fmt: skip
                 peer = _Peer(rule, held_NH.shape[1], args, coarse=coarse, rate=rate)
-                theirs = _curve(
+                theirs[rate] = _curve(
                     lambda part, own=peer: own.step(part * factor),
                     lambda own=peer: _explained(held_NH * factor, own.reconstruct(held_NH * factor)),
                     fit_NH, args.steps,
                 )  # fmt: skip
-                target = min(max(value for value, _ in ours[0]), max(value for value, _ in theirs[0]))
-                need, rates = [_tokens_to(curve[0], target) for curve in (ours, theirs)], (ours[1], theirs[1])
-                seconds = [max(tokens, 1.0) / each for tokens, each in zip(need, rates, strict=True)]
-                row = (
-                    f"| {precision} | {rule} | {target:.3f} | {need[0]:,.0f} | {rates[0]:,.0f} | {rate:g} |"
-                    f" {need[1]:,.0f} | {rates[1]:,.0f} | {seconds[0]:.1f} | {seconds[1]:.1f} |"
-                    f" {seconds[1] / seconds[0]:.1f} |"
-                )
-                print(f"  tried: {row}", flush=True)
-                if best is None or seconds[1] / seconds[0] < best[0]:
-                    best = seconds[1] / seconds[0], row
-            print(best[1] if best else "", flush=True)
+            best = [max(value for curve, _ in each.values() for value, _ in curve) for each in (ours, theirs)]
+            one, other = (_fastest(each, min(best)) for each in (ours, theirs))
+            print(
+                f"| {precision} | {rule} | {min(best):.3f} (of {best[0]:.3f} and {best[1]:.3f}) | {one[1]} |"
+                f" {other[1]} | {one[0]:.1f} | {other[0]:.1f} | {other[0] / one[0]:.1f} |",
+                flush=True,
+            )
+
+
+def _fastest(curves: dict[float, tuple[list[tuple[float, int]], float]], target: float) -> tuple[float, str]:
+    """The CPU-seconds to the target at the learning rate that needs least, and the cells of its row."""
+    options: list[tuple[float, str]] = []
+    for rate, (curve, speed) in curves.items():
+        tokens = max(_tokens_to(curve, target), 1.0)
+        options.append((tokens / speed, f"{rate:g} | {tokens:,.0f} | {speed:,.0f}"))
+    return min(options)
 
 
 def _curve(

@@ -24,10 +24,12 @@ from alignwright.files.errors import SpecError
 from alignwright.files.lines import read_lines
 from alignwright.lens.crosscoder.crosscoder import Crosscoder, ModelPair, crosscoder, shares, side
 from alignwright.lens.crosscoder.latent_scaling import LatentScaling, latent_scaling
+from alignwright.lens.crosscoder.run import _findings, _Tally
 from alignwright.lens.sae import run as sae_run
 from alignwright.lens.sae.autoencoder import Autoencoder
+from alignwright.lens.sae.corpus import Corpus
 from alignwright.lens.sae.evaluate import moments
-from alignwright.lens.sae.train import Recipe
+from alignwright.lens.sae.train import Recipe, train
 from alignwright.model.activations.sites import Site
 from alignwright.model.activations.store import ActivationStore
 from alignwright.model.load import load
@@ -190,6 +192,29 @@ def test_the_scale_is_the_least_squares_one() -> None:
         assert float(nu_F[latent]) == pytest.approx(of_other / of_own, rel=1e-3)
 
 
+def test_a_control_that_leaves_no_room_says_that_nothing_can_be_told() -> None:
+    states_ND, _ = planted(0, 0, count=800)
+    recipe = Recipe("batch_topk", LATENTS, 3, 5, 256, 5e-3)
+    trainer = train(recipe, of(states_ND))
+    dictionary = trainer.autoencoder()
+    rows = Corpus([], [[0]] * 2, [0, 1])
+    tally = _Tally()
+    for row, part in enumerate(states_ND.split(400)):
+        tally.rows.append(row)
+        tally.states.append(part)
+        tally.active.append(dictionary.encode(part))
+    none = torch.zeros(0, dtype=torch.long)
+    for furthest, tells in ((0.1, True), (0.3, False)):
+        both = Crosscoder(dictionary, shares(dictionary.decoder_FH), furthest, trainer)
+        assert both.tells is tells
+        findings = {f.claim: f for f in _findings("train.0.sft", both, tally, rows, none, none, Site(0), HIDDEN)}
+        why = str(findings["crosscoder.new"].detail["no_signal"])
+        assert ("no share could be told from chance" in why) is not tells
+        assert (findings["crosscoder.of_trained"].value == 0.0) is tells
+        assert ("untested" in findings["crosscoder.of_start"].detail) is not tells
+        assert findings["crosscoder.limit"].value == pytest.approx(2 * furthest)
+
+
 def test_a_share_says_whose_a_latent_is() -> None:
     decoder_FD = torch.tensor([[3.0, 4, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 3]])
     assert shares(decoder_FD).tolist() == pytest.approx([0.0, 1.0, 0.5, 0.5 + 1 / 3])
@@ -242,7 +267,7 @@ def test_a_run_holds_a_trained_model_against_the_start(tmp_path: Path, monkeypat
     assert [block.kind for block in sections["crosscoder"].blocks] == ["table", "text", "table", "note"]
     assert len(list(folder.glob("stages/*/crosscoder.safetensors"))) == 1
     verdicts = json.loads((folder / "promises.json").read_text())["verdicts"]
-    exclusive = own["crosscoder.of_trained"].value or 0
+    exclusive = own["crosscoder.of_trained"].value or 0  # none where the control leaves no room
     assert own["crosscoder.shrunk"].n >= exclusive
     assert "latent scaling" in own["crosscoder.new"].note
     assert ("no_signal" in own["crosscoder.new"].detail) == (exclusive == 0)

@@ -94,6 +94,11 @@ class Crosscoder:
         """How far from 1/2 a share must be."""
         return MARGIN * self.furthest
 
+    @property
+    def tells(self) -> bool:
+        """Whether any share could be further: none is further from 1/2 than that."""
+        return self.limit < 0.5
+
     def of_trained(self, on_F: Tensor) -> Tensor:
         """The latents of the trained model alone, the most exclusive first; `on_F`: at how many tokens each is on."""
         order_F = self.share_F.argsort(descending=True, stable=True)

@@ -152,14 +152,22 @@ def _findings(
         f" {len(lost_F)} the start model's: their {rule}. Those of the trained model carry {new.value or 0:.1%} of its"
         " variance on held-out tokens."
     )
+    blunt = (
+        f"the start model against itself with noise has a latent whose share is {both.furthest:.2f} from one half, so"
+        " that no share could be told from chance here; try more tokens, or fewer latents"
+    )
     nothing = (
         "no latent is the trained model's alone beyond what the start model against itself has by chance, and"
         " absent from the start model by latent scaling"
     )
     counts = {"of_trained": float(len(own)), "of_start": float(len(lost_F)), "limit": both.limit}
+    words = words if both.tells else f"{words} That none is found says nothing: {blunt}."
     findings = [
         finding_of(CLAIMS, "crosscoder.new", model, new, tokens, f"at {site.name}; {rule}").model_copy(
-            update={"note": words, "detail": {"site": site.name} | ({} if own else {"no_signal": nothing})}
+            update={
+                "note": words,
+                "detail": {"site": site.name} | ({} if own else {"no_signal": nothing if both.tells else blunt}),
+            }
         ),
         *(
             finding_of(CLAIMS, claim, model, part_kept(rest[name], total[name], texts), tokens, "sinks left out")
@@ -168,7 +176,8 @@ def _findings(
     ]
     for name, value in counts.items():
         finding = finding_of(CLAIMS, f"crosscoder.{name}", model, None, both.dictionary.latents, rule)
-        findings.append(finding.model_copy(update={"value": value}))
+        says = both.tells or name == "limit"
+        findings.append(finding.model_copy(update={"value": value} if says else {"detail": {"untested": blunt}}))
     return findings
 
 

@@ -166,8 +166,9 @@ def _beside_random(
         return list(latents), [whole, part.model_copy(update={"detail": {"untested": why}, "note": f"{why}."})]
     words = (
         f"With random weights in the model's place the same recipe explains {twin.explained.value or 0:.1%} of what"
-        f" such a model holds, and {alike} of {count} latents are on as one of that dictionary is ({chance} by chance):"
-        " what these show is in the tokens and not in what was learnt."
+        f" such a model holds, and {alike or 'none'} of {count} latents {'is' if alike < 2 else 'are'} on as one of"
+        f" that dictionary is ({chance or 'none'} by chance)"
+        f"{': what such a one shows is in the tokens and not in what was learnt' if alike else ''}."
     )
     limits = wilson(alike, count)
     part = part.model_copy(

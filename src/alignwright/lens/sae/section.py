@@ -12,8 +12,8 @@ from alignwright.core.records import Finding
 from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text
 
 CLAIMS = (
-    "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.recovered", "sae.recovered_mean",
-    "sae.random_weights", "sae.as_random", "sae.on", "sae.dead",
+    "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.random_weights", "sae.as_random",
+    "sae.recovered", "sae.recovered_mean", "sae.on", "sae.dead",
 )  # fmt: skip
 INTRO = (
     "Axis: inside. Unit: parts of the variance and of the loss, and counts of latents, on held-out tokens without"
