@@ -57,6 +57,6 @@ def in_bits(fingerprint: str, quantization: str | None) -> str:
 
 
 @cache
-def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are the cache's key
+def _hash(path: Path, size: int, mtime: int) -> str:  # noqa: ARG001 - size and time are the cache's key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
