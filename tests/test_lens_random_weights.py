@@ -122,6 +122,6 @@ def test_what_is_in_the_tokens_is_there_with_random_weights_and_what_is_not_is_n
 
 def test_latents_that_are_on_too_seldom_are_not_counted() -> None:
     like_F = torch.tensor([0.9, float("nan"), 0.2])
-    twin = RandomTwin(None, like_F, torch.tensor([0.1, float("nan"), 0.8]))  # type: ignore[arg-type]
+    twin = RandomTwin(None, 9, like_F, torch.tensor([0.1, float("nan"), 0.8]))  # type: ignore[arg-type]
     assert twin.shared() == (1, 1, 2)
     assert LEAST_ON == 5

@@ -46,6 +46,7 @@ class RandomTwin:
     dictionary its nearest there is, truly and by chance; NaN of latents that are on too seldom to say."""
 
     explained: Estimate
+    tokens: int
     like_F: Tensor
     chance_F: Tensor
 
@@ -95,6 +96,7 @@ def beside_random_weights(
     lengths = [len(row) for row in rows.trial]
     return RandomTwin(
         explained(measured, rows.trial_texts),
+        sum(measured.tokens),
         likeness(firings, theirs, lengths, latents, other.latents),
         likeness(firings, theirs, lengths, latents, other.latents, moved=True),
     )

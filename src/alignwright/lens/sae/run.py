@@ -156,7 +156,7 @@ def _beside_random(
         ]
     alike, chance, count = twin.shared()
     whole = finding_of(
-        CLAIMS, names[0], job.model, twin.explained, sum(len(row) for row in rows.trial),
+        CLAIMS, names[0], job.model, twin.explained, twin.tokens,
         "the same recipe on the same rows, every weight tensor drawn anew with its own mean and variance",
     )  # fmt: skip
     method = f"latents on at {LEAST_ON} held-out tokens or more; correlation of {ALIKE} or more"
