@@ -88,3 +88,24 @@ def test_every_file_of_pairs_is_one_that_is_held_apart() -> None:
     """A new file of pairs must come under the tests above."""
     apart = {name for files in APART.values() for name in files}
     assert {*load(FOLDER / "spec.yaml").intent.pairs} <= apart
+
+
+def opening_auc(names: tuple[str, ...]) -> float:
+    """How well two first words tell a harmful lesson from a harmless one that stands in another row."""
+    words: dict[str, Counter[str]] = {"refuse_serious_harm": Counter(), "help_with_the_harmless": Counter()}
+    for row in (row for name in names for row in rows(name) if row["principle"] in words):
+        words[row["principle"]][" ".join(row["prompt"].split()[:2])] += 1
+    harmful, harmless = words.values()
+    won = 0.0
+    for one, many in harmful.items():
+        for other, more in harmless.items():
+            higher = (many - 0.5) / (harmless[one] + 0.5) - (harmful[other] + 0.5) / (more - 0.5)
+            won += many * more * (0.5 if higher == 0 else float(higher > 0))
+    return won / harmful.total() / harmless.total()
+
+
+def test_harmful_and_harmless_lessons_begin_alike() -> None:
+    """A model that learns to refuse by two first words refuses harmless requests that begin so."""
+    pairs = tuple(name for name in load(FOLDER / "spec.yaml").intent.pairs if "/format" not in name)
+    assert 0.4 < opening_auc(pairs) < 0.6
+    assert opening_auc(("train/values.jsonl", "train/harmless.jsonl")) > 0.6  # without the files written for it
