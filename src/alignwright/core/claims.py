@@ -106,13 +106,13 @@ def claim_named(name: str, claims: Sequence[Claim]) -> Claim:
 def within_claims(findings: Sequence[Finding], claims: Sequence[Claim]) -> list[Finding]:
     """The findings with intervals that end at their claims' own limits. One by the normal distribution or by Student's,
     of few items or about a number near a limit, would pass them: what cannot be is no part of an interval."""
-    named = {claim.name: claim for claim in claims}
-    return [_within(finding, _claim_over(finding.claim, named, claims)) for finding in findings]
+    by_name = {claim.name: claim for claim in claims}
+    return [_within(finding, _claim_over(finding.claim, by_name, claims)) for finding in findings]
 
 
-def _claim_over(name: str, named: Mapping[str, Claim], claims: Sequence[Claim]) -> Claim | None:
-    if name in named:
-        return named[name]
+def _claim_over(name: str, by_name: Mapping[str, Claim], claims: Sequence[Claim]) -> Claim | None:
+    if name in by_name:
+        return by_name[name]
     return max((claim for claim in claims if claim.covers(name)), key=lambda claim: len(claim.name), default=None)
 
 
