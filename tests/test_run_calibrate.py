@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from rich.console import Console
@@ -165,6 +167,20 @@ def test_the_same_command_goes_on_and_what_was_looked_at_is_not_trained_again(do
     assert [each.auroc for each in again.detectors] == [each.auroc for each in table.detectors]
     costs = ModelScores.model_validate_json(lost.read_text()).stages
     assert min(stage.seconds for stage in costs.values()) > 0
+
+
+def test_a_stage_that_stops_with_an_error_has_no_number_and_looks_again_another_time(tmp_path) -> None:
+    class Stage:
+        suspicious: ClassVar[dict[str, int]] = {"one": 1, "two": -1}
+
+        def look(self, model, start, runs):
+            raise RuntimeError("out of patience")
+
+    look = engine._look(Stage(), tmp_path, tmp_path, tmp_path)
+    assert look.values == {"one": None, "two": None}
+    scores = engine._stage_scores(look, "key")
+    assert (scores.key, scores.reason) == ("", "out of patience")
+    assert engine._stage_scores(replace(look, failed=False), "key").key == "key", "the control"
 
 
 def test_what_a_function_returns_is_a_finite_number_or_has_no_score(tmp_path) -> None:

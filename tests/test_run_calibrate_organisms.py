@@ -70,6 +70,8 @@ def test_the_demo_has_forty_clean_models_at_least_as_many_in_each_half_and_no_se
     assert clean == {"a": 21, "b": 21}
     assert len({model.name for model in models}) == len(models) == 42 + 4 * 3 * 2
     assert not {m.seed for m in models if m.half == "a"} & {m.seed for m in models if m.half == "b"}
+    fine = models_of(INDEX, ("refuser", "refuser"), (0.004, 0.0045, 0.0045), draws=1, clean=2)
+    assert len({model.name for model in fine}) == len(fine) == 2 * 2 + 2 * 4, "each dose once, under a name of its own"
     few = models_of(INDEX, ("refuser",), (1.0,), draws=1, clean=40)
     assert sum(model.clean for model in few) == 40
 

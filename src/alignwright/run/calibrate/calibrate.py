@@ -165,16 +165,19 @@ def _of_model(
 
 
 def _look(detector: Detectors, model: Path, start: Path, runs: Path) -> Look:
-    """What a detector finds. One that cannot look at this model has no number, and the reason is kept."""
+    """What a detector finds. One that stops with an error has no number, the reason is kept, and it looks again when
+    the command is given again."""
     try:
         return detector.look(model, start, runs)
     except (ValueError, RuntimeError, SpecError) as error:
-        return Look(dict.fromkeys(detector.suspicious), 0.0, reason=str(error)[:500] or type(error).__name__)
+        return Look(
+            dict.fromkeys(detector.suspicious), 0.0, reason=str(error)[:500] or type(error).__name__, failed=True
+        )
 
 
 def _stage_scores(look: Look, key: str) -> StageScores:
     return StageScores(
-        key=key, values=dict(look.values), seconds=look.seconds, items=look.items,
+        key="" if look.failed else key, values=dict(look.values), seconds=look.seconds, items=look.items,
         reason=look.reason,
     )  # fmt: skip
 

@@ -46,6 +46,8 @@ class Look:
     seconds: float
     items: int = 0
     reason: str = ""
+    failed: bool = False
+    """Whether it stopped with an error, and may find something another time."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class CalibrationModel:
     @property
     def name(self) -> str:
         """Its stable name, which becomes a folder's."""
-        dose = f"-{round(100 * self.dose)}" if self.kind == "fault" else ""
+        dose = f"-{100 * self.dose:g}" if self.kind == "fault" else ""
         return f"{self.fault}_{self.half}-{self.kind}{dose}-{self.seed}"
 
     @property
@@ -105,6 +105,7 @@ def models_of(
     for dose in doses:
         if not 0 < dose <= 1:
             raise ValueError(f"--doses {100 * dose:g}: a dose is more than 0 and at most 100 (per cent); 0 is the twin")
+    faults, doses = tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(doses))
     sources: list[tuple[Kind, str]] = []
     sources.extend(("twin", fault) for fault in faults)
     sources.extend(("decoy", name) for name in index.decoys)
