@@ -557,6 +557,9 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
     held = cast("dict[str, object]", data)
     kind = str(held.get("by", kind))
     for key, value in held.items():
+        if key == "prevent" and isinstance(value, str):
+            (folder / value).parent.mkdir(parents=True, exist_ok=True)
+            (folder / value).write_bytes(b"")  # opened when the job runs
         if key == "dictionary" and isinstance(value, str):
             _write_dictionary(folder / value)
             continue
