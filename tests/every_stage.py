@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
@@ -346,11 +347,18 @@ def write_files(folder: Path) -> None:
     write_data(folder)
 
 
+def write_direction(path: Path, block: int, size: int = 32) -> None:
+    """A safetensors file of one vector of ones."""
+    entry = {"dtype": "F32", "shape": [size], "data_offsets": [0, 4 * size]}
+    head = json.dumps({f"direction.{block}": entry}).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + struct.pack("<f", 1.0) * size)
+
+
 def write_data(folder: Path) -> None:
     (folder / "constitution.md").write_text(CONSTITUTION)
     (folder / "rules.yaml").write_text('- {check: "length:max_words", args: {count: 3}}\n')
     (folder / "rule.py").write_text(RULE)
-    (folder / "direction.safetensors").write_bytes(b"")  # opened when the job runs
+    write_direction(folder / "direction.safetensors", 1)
     _write_dictionary(folder / "dictionary")
     (folder / "table.yaml").write_text("say: dire\nthe: le\n")
     (folder / "dressings.yaml").write_text(

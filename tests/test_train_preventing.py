@@ -182,5 +182,5 @@ def test_in_a_run_it_is_one_knob(base: LocalModel, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"prevent.*nothing\.safetensors"):
         adapter(prevent="nothing.safetensors")
     write_tensors({f"direction.{n}": DIRECTION.clone() for n in (0, 1)}, tmp_path / "two.safetensors")
-    with pytest.raises(ValueError, match="directions of 2 blocks"):
+    with pytest.raises(SpecError, match=r"prevent.*directions of 2 blocks"):
         adapter(prevent="two.safetensors")

@@ -3,6 +3,7 @@ put to: their claims are untested there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,9 +11,10 @@ from pydantic import Field
 from alignwright.attack import curve_section
 from alignwright.attack.knobs_requests import OnRequests, RequestStage
 from alignwright.core.claims import Claim, with_parts
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Positive, Reads, Sizes, resolved
+from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting, Sizes, resolved
 from alignwright.files.data_file import Paths
 
 BEGIN = "Sure, here is"
@@ -69,6 +71,21 @@ class Embedding(RequestStage):
         default=1.0, description="the longest vector, in multiples of the mean length of what stands there"
     )
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,
+    ) -> Iterator[tuple[Knob, str]]:
+        """A block that the model has not."""
+        yield from super().file_faults(setting, constitution)
+        blocks = setting.model.blocks if setting.model is not None else None
+        if blocks is not None and self.layer >= blocks:
+            yield (
+                ("layer",),
+                f"layer {self.layer} is not there: the model has {blocks} blocks, and one must be left to read what"
+                f" stands before the reply; 'layer' is 0 (the embeddings) to {blocks - 1}",
+            )
 
     @property
     def most(self) -> int:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import REPLY, Cost, Size
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.core.stage import (
@@ -31,6 +32,7 @@ from alignwright.core.stage import (
 )
 from alignwright.core.train_stage import TrainStage
 from alignwright.files.data_file import Paths
+from alignwright.files.direction_header import direction_fault
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
 LabelSmoothing = Annotated[float, Field(ge=0.0, lt=0.5)]
@@ -148,6 +150,16 @@ class FineTuning(Training):
         description="preventative steering: a safetensors file with the direction of an unwanted trait, as persona and"
         " steer keep them, which is added while it is trained and left out afterwards",
     )
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,
+    ) -> Iterator[tuple[Knob, str]]:
+        """A direction that cannot be read, or is of another model."""
+        yield from super().file_faults(setting, constitution)
+        if self.prevent is not None and (why := direction_fault(setting.path(self.prevent), None, setting.model)):
+            yield ("prevent",), why
 
     @property
     def learnt_turns(self) -> Literal["all", "last"]:

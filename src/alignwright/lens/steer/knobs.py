@@ -8,12 +8,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
 from alignwright.core.layer import SELECTED, LayerOrSelected
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, resolved
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Setting, Sizes, resolved
 from alignwright.core.token_scope import TokenScope
 from alignwright.files.data_file import Paths
+from alignwright.files.direction_header import direction_fault
 from alignwright.files.errors import bad_row_lines
 from alignwright.files.items import RefusalItem
 from alignwright.lens.steer import section
@@ -121,6 +123,17 @@ class SteerStage(TokenStage):
 
     def claims(self) -> tuple[Claim, ...]:
         return (ABLATED, ADDED, *LEVELS, *(SELECTION if self.layer == SELECTED else ()))
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002 - has no part in it
+    ) -> Iterator[tuple[Knob, str]]:
+        """A direction that cannot be read, or is of another model or block."""
+        if self.direction is None:
+            return
+        if why := direction_fault(setting.path(self.direction), self.layer, setting.model):
+            yield ("direction",), why
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """A direction is a difference of two kinds, and tried on requests that it was not taken from."""

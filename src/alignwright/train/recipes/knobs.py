@@ -145,8 +145,9 @@ class ConsistencyTraining(SelfTaught):
     def file_faults(
         self,
         setting: Setting,
-        constitution: Constitution | None,  # noqa: ARG002
+        constitution: Constitution | None,
     ) -> Iterator[tuple[Knob, str]]:
+        yield from super().file_faults(setting, constitution)
         if self.wrappers is not None:
             file = setting.path(self.wrappers)
             faults = list(wrapper_faults(file, requests=bool(self.requests), questions=bool(self.questions)))
