@@ -29,8 +29,17 @@ def folder(path: Path, front: str = "", **texts: str) -> ModelRef:
     return ModelRef("./m", "folder", path, None)
 
 
-def front_of(facts: dict[str, str]) -> dict[str, object]:
-    return front_matter(RunResults(Header(name="a", model="./m", seed=0, effort="demo", facts=facts), (), ()))
+def front_of(facts: dict[str, str], methods: tuple[str, ...] = ("sft",)) -> dict[str, object]:
+    header = Header(name="a", model="./m", seed=0, effort="demo", facts=facts, methods=methods)
+    return front_matter(RunResults(header, (), ()))
+
+
+def test_a_model_that_was_only_measured_is_no_fine_tuning_of_itself() -> None:
+    terms = {"base_model": "owner/small"}
+    assert front_of(terms)["base_model_relation"] == "finetune"
+    measured = front_of(terms, methods=())
+    assert measured["base_model"] == "owner/small"
+    assert "base_model_relation" not in measured
 
 
 def test_a_folder_says_it_in_its_card_and_in_a_text_beside_it(tmp_path: Path) -> None:

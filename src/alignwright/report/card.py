@@ -62,7 +62,9 @@ def front_matter(case: RunResults) -> dict[str, object]:
         "tags": list(dict.fromkeys(["alignwright", "alignment", *case.header.methods])),
     }
     if base := facts.get("base_model", base):
-        front |= {"base_model": base, "base_model_relation": facts.get("base_model_relation", "finetune")}
+        front["base_model"] = base
+        if relation := facts.get("base_model_relation", "finetune" if case.header.methods else ""):
+            front["base_model_relation"] = relation
     if front["license"] == "other":
         own_name = "see-base-model" if licence == "other" else _slug(licence)
         front["license_name"] = facts.get("license_name", own_name)
