@@ -25,11 +25,14 @@ from alignwright.experiment.check import check
 from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.plan import plan
 from alignwright.files.errors import SpecError
+from alignwright.files.fingerprint import model_fingerprint
+from alignwright.files.models import resolve
 from alignwright.model.template_errors import NoTemplate
 from alignwright.run.align import Request, align, estimate
 from alignwright.run.console import screen
 from alignwright.run.model_check import check_fit
 from alignwright.run.progress import View
+from alignwright.run.rates import rates_of
 
 PLAIN = """\
 name: plain
@@ -58,6 +61,18 @@ def project(folder: Path, text: str = SPEC) -> Path:
 
 def run(spec: Path, **options: str) -> Path:
     return align(Request(spec, runs=spec.parent / "runs", **options), View(screen()))
+
+
+@pytest.mark.parametrize("chat", ["chat: none\n", ""])
+def test_the_machine_is_timed_with_a_model_that_has_no_template(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chat: str
+) -> None:
+    monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
+    spec = project(tmp_path, PLAIN.replace("chat: none\n", chat).replace(", choice: [choice.jsonl]", ""))
+    estimate(Request(spec, runs=tmp_path / "runs"), probed=True)
+    timed = rates_of(model_fingerprint(resolve("./model", tmp_path))).probe
+    assert timed is not None
+    assert min(timed.read, timed.write, timed.train) > 0
 
 
 def findings(folder: Path) -> list[Finding]:

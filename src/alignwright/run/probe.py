@@ -12,11 +12,13 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from alignwright.core.cost import Cost
 from alignwright.core.records import Conversation
 from alignwright.experiment.experiment import Experiment
+from alignwright.files.chat_format import chat_format
 from alignwright.files.items import RefusalItem
 from alignwright.files.models import resolve
 from alignwright.job.data import subsample_evenly
@@ -24,6 +26,7 @@ from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
+from alignwright.model.template_errors import NoTemplate
 from alignwright.model.training_dtype import training_dtype
 from alignwright.run.estimate import UNKNOWN_PARAMETERS, workload
 from alignwright.run.rates import Rates, Workload
@@ -68,13 +71,18 @@ def probe(experiment: Experiment, rates: Rates) -> Rates:
 
 def _open(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
     """The start model, and the seconds it took to open; the very first time a GGUF file is
-    unpacked as well."""
+    unpacked as well. A base model is asked in a usual template: what it says counts for nothing
+    here, and a token takes as long in any."""
     started = time.perf_counter()
     name = experiment.source(experiment.model) if experiment.path(experiment.model).exists() else experiment.model
-    policy = load(
-        name, dtype=dtype, date=experiment.date, chat=experiment.chat_format, quantization=experiment.quantization
-    )
-    return policy, time.perf_counter() - started
+    opened = partial(load, name, dtype=dtype, date=experiment.date, quantization=experiment.quantization)
+    policy = opened(chat=experiment.chat_format)
+    seconds = time.perf_counter() - started
+    try:
+        policy.chat.prompt(Conversation.user("?"))
+    except NoTemplate:
+        policy = opened(chat=chat_format("chatml", experiment.folder))
+    return policy, seconds
 
 
 def _training(experiment: Experiment, prompts: Sequence[Conversation], size: int) -> tuple[float, float]:
