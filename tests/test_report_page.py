@@ -11,7 +11,7 @@ import pytest
 import report_case as material
 
 from alignwright.core import wording
-from alignwright.core.promises import PromiseReport, parse
+from alignwright.core.promises import PromiseReport, answer, parse
 from alignwright.core.records import Conversation, Example, Finding
 from alignwright.core.section import Section, Transcript
 from alignwright.report import figures, names, page
@@ -73,6 +73,21 @@ def test_a_hostile_reply_changes_words_and_nothing_else(plain):
     assert "{{ 7*7 }}" in wild.text
     assert "⟨U+202E⟩⟨U+001B⟩[31m⟨U+200B⟩" in wild.text
     assert not set("\u202e\x1b\u200b") & set(page.html(make(HOSTILE)))
+
+
+def test_why_there_is_no_number_is_said_once():
+    promise, why = parse("intent.pushback > 0.5"), "no item was found that could be asked"
+
+    def told(**changes: object) -> str:
+        answers, findings = material.case()
+        findings = [f.model_copy(update=changes) if f.claim == promise.claim else f for f in findings]
+        verdicts = (answer(promise, findings),)
+        return Reader(page.html(material.results(answers.model_copy(update={"verdicts": verdicts}), findings))).text
+
+    listed = told(value=None, low=None, high=None, detail={"untested": why}).partition("A promise was written")[0]
+    assert listed.count(why) == 1
+    assert "Measured: " not in listed
+    assert "Measured: " in told().partition("A promise was written")[0]  # the control
 
 
 def test_even_names_cannot_break_out():

@@ -192,9 +192,15 @@ def _promise(case: RunResults, verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict,
         "words": words,
         "claim": claim,
-        "measured": _measured(case, promise, claim, finding),
+        "measured": "" if _is_said(finding, verdict.reason) else _measured(case, promise, claim, finding),
         "finding": finding,
     }
+
+
+def _is_said(finding: Finding | None, reason: str) -> bool:
+    """Whether the reason of a verdict says already why there is no number."""
+    why = finding.detail.get("untested") if finding and finding.value is None else None
+    return bool(why) and str(why) in reason
 
 
 def _measured(case: RunResults, promise: Promise | None, claim: ClaimFindings | None, finding: Finding | None) -> str:
