@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from alignwright.lens.sae.alike import ALIKE
 from alignwright.lens.sae.autoencoder import Active, starts, weighted_sum
 from alignwright.lens.sae.corpus import Corpus
 from alignwright.lens.sae.evaluate import errors, explained, moments, of_dictionary, trial_rows
 from alignwright.lens.sae.features import Firings, latents_on
-from alignwright.lens.sae.section import ALIKE
 from alignwright.lens.sae.train import Recipe, train
 from alignwright.model.activations.sites import Site
 from alignwright.model.activations.store import ActivationStore

@@ -20,6 +20,7 @@ from alignwright.files.models import resolve
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NotServed, untested
+from alignwright.lens.sae.alike import ALIKE
 from alignwright.lens.sae.autoencoder import Architecture, Autoencoder
 from alignwright.lens.sae.corpus import Corpus, Text, corpus
 from alignwright.lens.sae.evaluate import (
@@ -42,7 +43,6 @@ from alignwright.lens.sae.file_format import load_autoencoder, save_autoencoder
 from alignwright.lens.sae.knobs import CLAIMS, SaeStage, TextsStage
 from alignwright.lens.sae.neuronpedia import write_neuronpedia
 from alignwright.lens.sae.random_weights import LEAST_ON, NoRandomWeights, beside_random_weights
-from alignwright.lens.sae.section import ALIKE
 from alignwright.lens.sae.train import Recipe, train
 from alignwright.model.activations.layout import layout_of
 from alignwright.model.activations.sites import Site, resolve_layer

@@ -10,6 +10,7 @@ from typing import Any
 
 from alignwright.core.records import Finding
 from alignwright.core.section import Cell, FindingTable, Note, Section, Table, Text
+from alignwright.lens.sae.alike import ALIKE
 
 CLAIMS = (
     "sae.explained", "sae.gaussian", "sae.over_gaussian", "sae.components", "sae.random_weights", "sae.as_random",
@@ -28,8 +29,6 @@ HOW = (
 )
 _COLUMNS = ("Latent", "On, of tokens", "Promotes", "Suppresses", "Where it is on most")
 _RANDOM = "With random weights"
-ALIKE = 0.7
-"""The correlation from which on a model with random weights has a latent as well."""
 
 
 def section(table: FindingTable) -> Section | None:
