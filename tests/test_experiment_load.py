@@ -273,8 +273,9 @@ def test_effort_grows() -> None:
 
 def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
     """Of its own: the knobs of the loop, of sampling and of rollouts, and those of attacks, are each said
-    once, in the records that methods share. A model that was trained on harmless data is a control that
-    every look inside names alike."""
+    once, in the records that methods share. So are the knobs that looks inside name alike: the
+    block, the tokens, how much is read, and a harmless fine-tuning as the control."""
+    looks = {"benign", "layer", "limit", "tokens"}
     kinds = {name: kind for name, kind in experiment_schema()["$defs"].items() if "properties" in kind}
     shared = {*Training.model_fields}, {*Sampling.model_fields}, {*PolicyGradient.model_fields}
     assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
@@ -282,7 +283,7 @@ def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
     for kind in kinds.values():
         knobs = {name: field for name, field in kind["properties"].items() if name != "by"}
         common = next((group for group in (*reversed(shared), *attacks) if group <= set(knobs)), set[str]())
-        assert len(set(knobs) - common - {"benign"}) <= 8
+        assert len(set(knobs) - common - looks) <= 8
         assert all(field.get("description") for field in knobs.values())
     assert {"Dpo", "Contrast", "TaxMeasure", "Suite"} <= set(kinds)
 
