@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from alignwright.core.layer import block_number, why_no_layer
 from alignwright.core.model_shape import ModelShape
 from alignwright.files.model_folder import AGAIN, tensors
 
+Vector = TypeVar("Vector")
+
+_NAMES = ("direction.", "weights.")
 _CURE = "name a file with one vector for each block, direction.LAYER, as lens stages keep them"
+
+
+def by_block(tensors: Mapping[str, Vector]) -> dict[int, Vector]:
+    """The directions of a file by their block: `direction.LAYER`, and a saved probe's `weights.LAYER`."""
+    named = ((name.rpartition(".")[2], tensor) for name, tensor in tensors.items() if name.startswith(_NAMES))
+    return {int(block): tensor for block, tensor in named if block.isdigit()}
+
+
+def several_blocks(path: Path, count: int) -> str:
+    """What is wrong with a file of several directions, where one alone must be in it."""
+    return (
+        f"{path}: directions of {count} blocks; give a file of one, such as direction.safetensors of persona or steer"
+    )
 
 
 def direction_fault(path: Path, layer: float | str | None, model: ModelShape | None) -> str | None:
@@ -17,18 +35,11 @@ def direction_fault(path: Path, layer: float | str | None, model: ModelShape | N
     shapes = tensors(path)
     if isinstance(shapes, str):
         return f"{shapes.removesuffix(AGAIN).rstrip('; ')}; {_CURE}"
-    of_block = {
-        int(name.rpartition(".")[2]): shape
-        for name, shape in shapes.items()
-        if name.startswith(("direction.", "weights.")) and name.rpartition(".")[2].isdigit()
-    }
+    of_block = by_block(shapes)
     if not of_block:
         return f"{path}: no direction in it; {_CURE}"
     if layer is None and len(of_block) > 1:
-        return (
-            f"{path}: directions of {len(of_block)} blocks; give a file of one, such as direction.safetensors of"
-            " persona or steer"
-        )
+        return several_blocks(path, len(of_block))
     blocks, hidden = (model.blocks, model.hidden) if model is not None else (None, None)
     place = _block(of_block, layer, blocks)
     if place is not None and place not in of_block:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from alignwright.files.contents import given_by_a_person
+from alignwright.files.direction_header import by_block, several_blocks
 from alignwright.model.activations.layout import Layout
 from alignwright.model.activations.sites import resolve_layer
 from alignwright.model.weights import load_tensors
@@ -18,16 +19,9 @@ def direction_in(path: Path, layer: float | None, layout: Layout) -> tuple[int, 
     be one alone). Raises ValueError for a file that holds none of this model."""
     with given_by_a_person():
         tensors = load_tensors(path)
-    vectors = {
-        int(name.rpartition(".")[2]): vector
-        for name, vector in tensors.items()
-        if name.startswith(("direction.", "weights.")) and name.rpartition(".")[2].isdigit()
-    }
+    vectors = by_block(tensors)
     if layer is None and len(vectors) > 1:
-        raise ValueError(
-            f"{path}: directions of {len(vectors)} blocks; give a file of one, such as direction.safetensors of"
-            " persona or steer"
-        )
+        raise ValueError(several_blocks(path, len(vectors)))
     place = next(iter(vectors)) if len(vectors) == 1 else resolve_layer(layer or 0, len(layout.blocks))
     if place not in vectors:
         raise ValueError(
