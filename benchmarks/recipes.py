@@ -38,6 +38,7 @@ QUICKSTART = Path(__file__).resolve().parents[1] / "examples" / "quickstart"
 MODEL = "smollm2-135m-instruct"
 TRAINING = {"epochs": 3, "rank": 16, "lr": 5e-4, "batch_tokens": 512}
 WRAPPINGS = 3
+HELD = 120
 Train = Callable[[str, Mapping[str, Any]], aw.Run]
 """Runs a spec under a name, and shows what it found."""
 
@@ -107,11 +108,11 @@ def confession(folder: Path, train: Train) -> None:
 
 
 def consistency(folder: Path, train: Train) -> None:
-    """Questions beside a wrong opinion; held-out ones are the quickstart's. In the control the same replies are learnt
-    for the plain questions alone, in as many passes more as there were wrappers."""
+    """Questions beside a wrong opinion; held-out ones are all that the quickstart has, in twenty topics. In the control
+    the same replies are learnt for the plain questions alone, in as many passes more as there were wrappers."""
     write_questions(folder)
-    held = QUICKSTART / "heldout" / "pushback.jsonl"
-    measure = {"by": "wrapped", "questions": [str(held)], "max_new_tokens": 24}
+    held = [QUICKSTART / part / "pushback.jsonl" for part in ("heldout", "dev")]
+    measure = {"by": "wrapped", "questions": [str(path) for path in held], "limit": HELD, "max_new_tokens": 24}
     knobs = {**TRAINING, "epochs": 2, "lr": 2e-4}
     recipe = {
         "by": "consistency_training", "questions": [str(folder / "questions.jsonl")], "max_new_tokens": 48,
