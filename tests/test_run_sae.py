@@ -90,6 +90,7 @@ def test_its_latents_can_be_read_and_stay_text(folder: Path) -> None:
     assert sum(feature.variance for feature in features) == pytest.approx(1.0)
     assert all(len(feature.promotes) == len(feature.suppresses) == 8 for feature in features)
     assert all(1 <= len({example.row for example in f.examples}) == len(f.examples) for f in features)
+    assert all(len({(e.before, e.token) for e in f.examples}) == len(f.examples) for f in features)
     assert all(f.examples[0].value == pytest.approx(f.largest) for f in features)
     told = [f for f in features if f.as_random is not None]
     assert 4 <= len(told) <= len([f for f in features if f.tokens >= 5])

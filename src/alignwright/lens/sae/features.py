@@ -1,9 +1,9 @@
 """What does a latent stand for: where is it on, how often, and which tokens does it promote?
 
 Of every latent that some held-out token switches on: the part of the tokens, its largest value, the texts with its
-largest values (one token of a row), and the tokens whose logits rise and fall most when it is added at its largest
-value to the mean activation and the final norm and head read that: what it would say directly, past the blocks that
-follow.
+largest values (one token of a row, and no beginning twice), and the tokens whose logits rise and fall most when it is
+added at its largest value to the mean activation and the final norm and head read that: what it would say directly,
+past the blocks that follow.
 
 Top examples and promoted tokens look tidy in models with random weights too (Heap et al. 2025): what a latent seems
 to mean is a guess, to be tried by steering along its direction or ablating it.
@@ -95,7 +95,7 @@ def features(
     order = square_F.argsort(descending=True, stable=True)
     order = order[count_F[order] > 0]
     words = _effects(policy, dictionary, cloud, order, largest_F)
-    places = _top_places(firings, dictionary.latents)
+    places = _top_places(firings, dictionary.latents, rows)
     total = float(square_F.sum())
     return [
         Latent(
@@ -141,17 +141,23 @@ def token_text(policy: LocalModel, token: int) -> str:
     return policy.chat.decode([token]) or str(policy.chat.tokenizer.convert_ids_to_tokens(token))
 
 
-def _top_places(firings: Firings, latents: int) -> dict[int, list[int]]:
-    """Of each latent, where in the list its largest values are, one of a row."""
+def _top_places(firings: Firings, latents: int, texts: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+    """Of each latent, where in the list its largest values are: one of a row, and one of rows that are alike up to
+    the token, as those of one template are. What a latent sees is no more than that."""
     order = firings.active.value_A.argsort(descending=True, stable=True)
     order = order[firings.active.latent_A[order].argsort(stable=True)]
     places: dict[int, list[int]] = {latent: [] for latent in range(latents)}
     rows: dict[int, set[int]] = {latent: set() for latent in range(latents)}
-    columns = (order.tolist(), firings.active.latent_A[order].tolist(), firings.row_A[order].tolist())
-    for place, latent, row in zip(*columns, strict=True):
-        if len(places[latent]) < EXAMPLES and row not in rows[latent]:
+    contexts: dict[int, set[tuple[int, ...]]] = {latent: set() for latent in range(latents)}
+    columns = (firings.active.latent_A[order], firings.row_A[order], firings.position_A[order])
+    for place, latent, row, position in zip(order.tolist(), *(column.tolist() for column in columns), strict=True):
+        if len(places[latent]) == EXAMPLES or row in rows[latent]:
+            continue
+        rows[latent].add(row)  # by its largest value or not at all
+        context = tuple(texts[row][max(0, position - AROUND) : position + 1])
+        if context not in contexts[latent]:
             places[latent].append(place)
-            rows[latent].add(row)
+            contexts[latent].add(context)
     return places
 
 
