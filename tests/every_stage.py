@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from run_case import CONSTITUTION
 
-from alignwright.aggregate.knobs import Pooled
+from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.attack.knobs import AnyAttack
 from alignwright.core.records import Record
 from alignwright.experiment.unions import AnyMeasure, AnyTrain
@@ -87,6 +87,8 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "steer": {"requests": ["refusal.jsonl", "taken.jsonl"], "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
+OVER_GROUPS = ("utilitarian", "maximin", "proportional")
+"""Rules of aggregation over groups of voters."""
 TOGETHER: dict[str, dict[str, Any]] = {
     "emergent.samples": {"questions": "questions.jsonl", "judge": "self"},
     "emergent.thresholds": {"questions": "questions.jsonl", "judge": "self"},
@@ -240,11 +242,11 @@ def kinds() -> Iterator[tuple[str, str, type[Record]]]:
         ("measure", AnyMeasure),
         ("attack", AnyAttack),
         ("lens", AnyLens),
+        ("aggregate", AnyAggregate),
     ):
         for record in get_args(union):
             yield section, get_args(record.model_fields["by"].annotation)[0], record
     yield "collect", "collect", Collect
-    yield "aggregate", "pooled", Pooled
 
 
 def smallest(section: str, name: str) -> dict[str, Any]:
@@ -331,7 +333,7 @@ def spec_of(section: str, name: str, stage: dict[str, Any]) -> dict[str, Any]:
         spec[section] = stage
     else:
         spec[section] = [stage]
-    if stage.get("by_group"):  # groups are known of people's votes alone
+    if stage.get("by_group") or name in OVER_GROUPS:  # groups are known of people's votes alone
         del intent["pairs"], spec["feedback"]
         intent["people"] = ["people.jsonl"]
     if stage.get("scratch"):

@@ -53,8 +53,8 @@ def pairs(n: int = 4) -> list[Preference]:
 
 def test_votes_are_pooled_once_for_all_stages_that_learn_from_them(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    pool = doctor.pooled
-    monkeypatch.setattr(doctor, "pooled", lambda *args, **knobs: calls.append(1) or pool(*args, **knobs))
+    pool = doctor.preferred_so_far
+    monkeypatch.setattr(doctor, "preferred_so_far", lambda *args, **knobs: calls.append(1) or pool(*args, **knobs))
     stages = "train=[{by: sft}, {by: dpo}, {by: reward}]"
     examinations = examine(load(spec, [stages]))
     assert [examination.diagnosis.rows for examination in examinations if examination.diagnosis] == [12, 12, 12]

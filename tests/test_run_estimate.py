@@ -13,7 +13,7 @@ from rich.console import Console
 from run_case import make_project
 from typer.testing import CliRunner
 
-from alignwright.aggregate.knobs import Pooled
+from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.cli import app
 from alignwright.core.cost import PROMPT as TYPICAL
 from alignwright.core.cost import Cost
@@ -321,4 +321,4 @@ def test_a_judge_is_charged_for_its_check_and_its_votes_are_said_apart(spec: Pat
 def test_every_kind_of_stage_counts_its_tokens_or_needs_no_model() -> None:
     """A kind that forgot to count would be shown as one that costs nothing."""
     silent = {kind for kind in get_args(AnyStage) if kind.estimate is Stage.estimate}
-    assert silent == {Average, Pooled, Rules, Written}
+    assert silent == {Average, Rules, Written, *get_args(AnyAggregate)}

@@ -1,13 +1,15 @@
-"""How are votes aggregated to preferences, knob by knob? Pooled Bradley-Terry."""
+"""How are votes aggregated to preferences, knob by knob? Rules of social choice over the votes on one
+prompt's replies."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from alignwright.core.claims import Claim
-from alignwright.core.stage import VOTED, IntentPart, Positive, Stage
+from alignwright.core.stage import VOTED, IntentPart, Knob, Positive, Setting, Stage
 
 KAPPA = Claim(
     name="feedback.kappa.*",
@@ -18,12 +20,30 @@ KAPPA = Claim(
     measured="once",
     promisable=False,
 )
+_LEAST = "pairs whose winner is less sure than this are left out and counted"
+_PRIOR = "imagined votes for either side"
+_WEIGH = "what a group counts: its voters, or each group alike"
+MinStrength = Annotated[float, Field(ge=0.5, lt=1.0, description=_LEAST)]
+Weigh = Literal["voters", "groups"]
 
 
-class Pooled(Stage):
-    """All votes on a pair in one pot: (prior + votes for) / (2 prior + votes)."""
+class Aggregation(Stage):
+    """What makes preferences of votes."""
 
     intent: ClassVar[tuple[IntentPart, ...]] = VOTED
+    seeded: ClassVar[bool] = False
+
+    @property
+    def least_strength(self) -> float:
+        """Pairs whose winner is less sure than this are left out."""
+        return float(getattr(self, "min_strength", 0.5))
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (KAPPA,)
+
+
+class Pooled(Aggregation):
+    """All votes on a pair in one pot: (prior + votes for) / (2 prior + votes)."""
 
     by: Literal["pooled"] = "pooled"
     prior: Positive = Field(default=0.5, description="imagined votes for either side")
@@ -34,5 +54,78 @@ class Pooled(Stage):
         default=False, description="a pot for each group of voters: its preferences keep their group's name to the loss"
     )
 
-    def claims(self) -> tuple[Claim, ...]:
-        return (KAPPA,)
+
+class Borda(Aggregation):
+    """One voice a voter: a reply's score is its mean share of voices against the others; strength is
+    (1 + difference of scores) / 2. Needs votes on every pair."""
+
+    by: Literal["borda"]
+    min_strength: MinStrength = 0.6
+
+
+class Copeland(Aggregation):
+    """One voice a voter: the reply that beats more others by majority, ties half, is surely better."""
+
+    by: Literal["copeland"]
+
+
+class RankedPairs(Aggregation):
+    """One voice a voter: the order of the largest majorities that close no circle, each pair sure."""
+
+    by: Literal["ranked_pairs"]
+
+
+class MaximalLottery(Aggregation):
+    """One voice a voter: the lottery over replies that no reply beats by majority (Nash)."""
+
+    by: Literal["maximal_lottery"]
+    min_strength: MinStrength = 0.6
+
+
+class RandomDictator(Aggregation):
+    """One voice a voter: a pair is as sure as the share of its voters who want it so."""
+
+    by: Literal["random_dictator"]
+    min_strength: MinStrength = 0.6
+
+
+class OverGroups(Aggregation):
+    """What is fair to groups of voters, and needs some."""
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        if "people" not in setting.intent:
+            why = "only people's votes name groups: give intent.people, or aggregate {by: pooled}"
+            yield (), f"has no groups of voters to look at; {why}"
+
+
+class Utilitarian(OverGroups):
+    """The mean over groups of how often a reply wins in the group's eyes."""
+
+    by: Literal["utilitarian"]
+    prior: Positive = Field(default=0.5, description=_PRIOR)
+    min_strength: MinStrength = 0.6
+    weigh: Weigh = Field(default="voters", description=_WEIGH)
+
+
+class Maximin(OverGroups):
+    """The lottery over replies whose worst-off group is best off (MaxMin-RLHF)."""
+
+    by: Literal["maximin"]
+    prior: Positive = Field(default=0.5, description=_PRIOR)
+    min_strength: MinStrength = 0.6
+
+
+class Proportional(OverGroups):
+    """The lottery over replies of maximum Nash welfare: every group gets its share, and compromises go
+    before turns."""
+
+    by: Literal["proportional"]
+    prior: Positive = Field(default=0.5, description=_PRIOR)
+    min_strength: MinStrength = 0.6
+    weigh: Weigh = Field(default="voters", description=_WEIGH)
+
+
+AnyAggregate = (
+    Pooled | Borda | Copeland | RankedPairs | MaximalLottery | RandomDictator | Utilitarian | Maximin | Proportional
+)
+Aggregate = Annotated[AnyAggregate, Field(discriminator="by")]

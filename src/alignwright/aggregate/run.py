@@ -1,12 +1,12 @@
-"""What does each aggregation do? Votes become preferences. One match over its stages."""
+"""What does an aggregation do? Votes become preferences, by the rule of its kind (`aggregate.preferred`)."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from alignwright.aggregate.kappa import agreement
-from alignwright.aggregate.knobs import Pooled
-from alignwright.aggregate.pooled import pooled
+from alignwright.aggregate.knobs import AnyAggregate
+from alignwright.aggregate.preferred import preferred
 from alignwright.core.records import Vote
 from alignwright.files.contents import records
 from alignwright.job.context import JobContext
@@ -15,15 +15,15 @@ from alignwright.job.preferences import StoredVotes, comparisons
 from alignwright.job.records import PREFERENCES
 
 
-def run(stage: Pooled, job: JobContext) -> Result:
-    """Do an aggregation job: one technique so far."""
+def run(stage: AnyAggregate, job: JobContext) -> Result:
+    """Do an aggregation job."""
     votes: dict[str, list[Vote]] = {}
     for name in job.needed("votes"):
         path = job.folder_of(name) / "votes.jsonl"
         for ballot in records(path, StoredVotes) if path.exists() else ():
             votes.setdefault(ballot.key, []).extend(ballot.votes)
     ballots = [comparison.with_votes(tuple(votes.get(comparison.key, ()))) for comparison in comparisons(job)]
-    preferences = pooled(ballots, prior=stage.prior, min_strength=stage.min_strength, by_group=stage.by_group)
+    preferences = preferred(stage, ballots)
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
     names = [f"{voter} {count}" for voter, count in voters[:4]] + (
         [f"{len(voters) - 4} more voters"] if len(voters) > 4 else []

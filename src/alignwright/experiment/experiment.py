@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from alignwright.aggregate.knobs import Pooled
+from alignwright.aggregate.knobs import Aggregate, Pooled
 from alignwright.attack.knobs import Attack
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
@@ -85,7 +86,7 @@ class Experiment(Record):
     intent: Intent = Field(default_factory=Intent, description="what is meant")
     collect: Collect | None = Field(default=None, description="sample replies of the start model to compare")
     feedback: tuple[Feedback, ...] = Field(default=(), description="the voters, in order")
-    aggregate: Pooled = Field(default_factory=Pooled, description="how votes become preferences")
+    aggregate: Aggregate = Field(default_factory=Pooled, description="how votes become preferences")
     train: tuple[Train, ...] = Field(default=(), description="the training stages, in order")
     rounds: int = Field(
         default=1,
@@ -124,6 +125,14 @@ class Experiment(Record):
             return Day.fromisoformat(value).isoformat()
         except ValueError:
             raise ValueError(f"should be a day such as {TODAY}, saw {value!r}") from None
+
+    @field_validator("aggregate", mode="before")
+    @classmethod
+    def _pooled(cls, value: object) -> object:
+        """Knobs without a kind are those of the kind that is the default."""
+        if not isinstance(value, dict) or "by" in value:
+            return cast("object", value)
+        return {"by": "pooled", **cast("dict[str, object]", value)}
 
     @model_validator(mode="after")
     def _rounds(self) -> Experiment:
@@ -263,12 +272,20 @@ def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
     for section in ("feedback", "train", "attack", "measure", "lens"):
         for place, stage in enumerate(getattr(experiment, section)):
             yield (section, place, stage.by), stage
+        if section == "feedback" and (experiment.feedback or experiment.intent.people):
+            yield ("aggregate", experiment.aggregate.by), experiment.aggregate
 
 
 def setting_of(experiment: Experiment, loc: Loc) -> Setting:
     """What a stage at this place may ask of the experiment."""
     trained = [(at, stage) for at, stage in stages(experiment) if at[0] == "train"]
-    before = trained[: int(loc[1])] if loc[0] == "train" else [] if loc[0] in ("collect", "feedback") else trained
+    before = (
+        trained[: int(loc[1])]
+        if loc[0] == "train"
+        else []
+        if loc[0] in ("collect", "feedback", "aggregate")
+        else trained
+    )
     intent = experiment.intent
     parts: tuple[IntentPart, ...] = ("prompts", "pairs", "people", "constitution")
     return Setting(
@@ -278,7 +295,7 @@ def setting_of(experiment: Experiment, loc: Loc) -> Setting:
         collects=experiment.collect is not None,
         votes=bool(experiment.feedback),
         revises=any(voter.revises for voter in experiment.feedback),
-        min_strength=experiment.aggregate.min_strength,
+        min_strength=experiment.aggregate.least_strength,
         before=tuple(before),
     )
 

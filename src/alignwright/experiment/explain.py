@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.attack.knobs import AnyAttack
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.unions import AnyLens, AnyMeasure, AnyTrain
@@ -31,7 +32,10 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "attack": _by_name(AnyAttack),
     "measure": _by_name(AnyMeasure),
     "lens": _by_name(AnyLens),
+    "aggregate": _by_name(AnyAggregate),
 }
+_ALONE = ("aggregate",)
+"""The sections that hold one stage, and no list of them."""
 _ARMS = ("literal[", "tuple[")
 RENAMED_KNOBS = {
     "clip": "cliprange",
@@ -72,9 +76,17 @@ def line_number(line: str) -> int:
 def _lost_stage(detail: ErrorDetails) -> Loc | None:
     """The stage whose kind could not be told, if that is what the error is."""
     loc = detail["loc"]
-    if loc[:1] and loc[0] in KINDS and ((len(loc) == 2 and detail["type"] != "value_error") or loc[2:] == ("by",)):
-        return loc[:2]
+    if not loc or loc[0] not in KINDS:
+        return None
+    whole = _kind_place(loc)
+    if (len(loc) == whole and detail["type"] != "value_error") or loc[whole:] == ("by",):
+        return loc[:whole]
     return None
+
+
+def _kind_place(loc: Loc) -> int:
+    """Where in the path of a stage, as pydantic tells it, its kind stands."""
+    return 1 if loc[0] in _ALONE else 2
 
 
 def _line(detail: ErrorDetails, document: Document) -> str:
@@ -82,7 +94,8 @@ def _line(detail: ErrorDetails, document: Document) -> str:
     stage = _lost_stage(detail)
     if stage is not None:
         display, inside = (*stage, "by"), (*stage, "by")
-        message = _unknown_kind(str(stage[0]), document.data[stage[0]][stage[1]])
+        written = document.data[stage[0]]
+        message = _unknown_kind(str(stage[0]), written[stage[1]] if stage[1:] else written)
     else:
         message = _message(detail, display)
     path = dotted(display)
@@ -99,8 +112,8 @@ def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
             continue  # pydantic's name for an arm of a union
         display.append(part)
         is_kind = (
-            place == 2
-            and display[0] in KINDS
+            display[0] in KINDS
+            and place == _kind_place(loc)
             and isinstance(data, dict)
             and cast("dict[str, Any]", data).get("by") == part
         )
@@ -152,8 +165,9 @@ def fields_at(loc: Loc) -> list[str]:
     """The fields that a part of the spec has."""
     part: type[BaseModel] = Experiment
     within = loc
-    if len(loc) >= 3 and loc[0] in KINDS:
-        part, within = KINDS[str(loc[0])][str(loc[2])], loc[3:]
+    if loc and loc[0] in KINDS and len(loc) > _kind_place(loc):
+        at = _kind_place(loc)
+        part, within = KINDS[str(loc[0])][str(loc[at])], loc[at + 1 :]
     for name in within:  # into a knob that is a mapping itself, such as stop
         part = _inner(part, str(name)) or part
     return list(part.model_fields)

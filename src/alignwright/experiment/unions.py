@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alignwright.aggregate.knobs import Pooled
+from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.attack.knobs import AnyAttack
 from alignwright.attack.knobs_repair import Repair
 from alignwright.feedback.knobs import AnyFeedback, Collect
@@ -20,4 +20,4 @@ Train = Annotated[AnyTrain, Field(discriminator="by")]
 AnyMeasure = OwnMeasure | AnyWorld
 Measure = Annotated[AnyMeasure, Field(discriminator="by")]
 Lens = Annotated[AnyLens, Field(discriminator="by")]
-AnyStage = Collect | AnyFeedback | Pooled | AnyTrain | AnyAttack | AnyMeasure | AnyLens
+AnyStage = Collect | AnyFeedback | AnyAggregate | AnyTrain | AnyAttack | AnyMeasure | AnyLens

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from alignwright.aggregate.pooled import pooled
+from alignwright.aggregate.preferred import preferred_so_far
 from alignwright.core.amount import amount
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.experiment.experiment import Experiment, resolve_effort
@@ -156,8 +156,10 @@ class KnownData:
         comparisons = self.data.comparisons()
         if self.data.hears_pairs:
             comparisons = [c.with_votes(votes) for c, votes in zip(comparisons, LabelVoter()(comparisons), strict=True)]
-        how = self.experiment.aggregate
-        grouped = how.by_group and any(
-            vote.group for comparison in comparisons for vote in comparison.votes
-        )  # groups may be named by later votes alone
-        return pooled(comparisons, prior=how.prior, min_strength=how.min_strength, by_group=grouped)
+        try:
+            return preferred_so_far(self.experiment.aggregate, comparisons)
+        except ValueError as why:
+            if all(voter.hears_pairs for voter in self.experiment.feedback):
+                raise
+            self.notes.append(f"nothing is known before the other votes are cast: {why}")
+            return []
