@@ -64,6 +64,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "tax": {"text": "text.jsonl"},
     "reward": {},
     "preferred": {"prompts": "held.jsonl"},
+    "worst_off": {"people": "people.jsonl"},
     "reward measure": {"reward": "rule.py:score", "prompts": "held.jsonl"},
     "goodhart": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "hacking": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},

@@ -18,9 +18,9 @@ from alignwright.aggregate.knobs import (
     Utilitarian,
 )  # fmt: skip
 from alignwright.aggregate.pooled import pooled
-from alignwright.aggregate.profile import grouped
 from alignwright.aggregate.sure_pairs import SurePair, preferences
 from alignwright.core.records import Comparison, Preference
+from alignwright.stats.voices import grouped
 
 
 def preferred(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> list[Preference]:

@@ -1,7 +1,7 @@
 """Which pairs of a comparison does each rule of social choice decide, how surely, and with which
 weight?
 
-A rule reads the profile of one comparison (`aggregate.profile`) and comes to one of three things,
+A rule reads the profile of one comparison (`stats.voices`) and comes to one of three things,
 each of which becomes pairs in one way:
 
 - **an order** (Copeland, ranked pairs): every two replies of which one stands above the other are a
@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.aggregate.profile import group_voices, voices
 from alignwright.aggregate.sure_pairs import SurePair
 from alignwright.core.records import Comparison
 from alignwright.stats import social_order
 from alignwright.stats.lotteries import maximal_lottery, maximin_lottery, proportional_lottery
+from alignwright.stats.voices import group_voices, voices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

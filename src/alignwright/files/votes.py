@@ -2,7 +2,8 @@
 
 A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same
 prompt and replies become one comparison, whatever the order in which the replies were shown, with a
-vote for each reply that was beaten. A tie is a vote of strength one half. A rater who votes twice
+vote for each reply that was beaten: by the one that was chosen, or, where the choice is a ranking of
+all replies, by each that stands before it. A tie is a vote of strength one half. A rater who votes twice
 on the same replies is counted once: the same vote again is told, another one is a bad row.
 """
 
@@ -25,7 +26,7 @@ from alignwright.files.rows import BadRow, raw_rows
 from alignwright.files.wording import describe_value
 
 _OF_A_BALLOT = ("a", "b", "replies", "choice", "rater", "group")
-_FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater, group"
+_FORMATS = "prompt, a, b | replies, choice (a, b, tie, a place from 0, or all places from best to worst), rater, group"
 
 
 def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Comparison]:
@@ -49,7 +50,7 @@ def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Compari
 class _Ballot:
     prompt: Prompt
     replies: tuple[str, ...]
-    winner: int | None  # None is a tie
+    order: tuple[int, ...]  # the winner alone, or all from best to worst; none is a tie
     rater: str
     group: str
 
@@ -77,19 +78,31 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     )
     if len(set(replies)) < len(replies) or len(replies) < 2:
         raise RowError("a vote compares two or more different replies")
-    choice = columns.get("choice")
-    places: dict[str, int | None] = {"tie": None} | {str(place): place for place in range(len(replies))}
-    places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
-    if isinstance(choice, bool) or str(choice).strip().lower() not in places:
-        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {describe_value(choice)}")
+    order = _order(columns.get("choice"), len(replies))
     rater, group = chat.name(columns.get("rater"), "rater"), columns.get("group")
     return _Ballot(
         prompt,
         replies,
-        places[str(choice).strip().lower()],
+        order,
         rater,
         "" if group in (None, "") else chat.name(group, "group"),
     )
+
+
+def _order(choice: Any, replies: int) -> tuple[int, ...]:
+    if isinstance(choice, list):
+        ranking = cast("list[Any]", choice)
+        if any(type(place) is not int for place in ranking) or sorted(ranking) != list(range(replies)):
+            raise RowError(
+                f"'choice', as a ranking, should hold each place from 0 to {replies - 1} once, best first, saw"
+                f" {describe_value(ranking)}"
+            )
+        return tuple(ranking)
+    places: dict[str, tuple[int, ...]] = {"tie": ()} | {str(place): (place,) for place in range(replies)}
+    places |= {"a": (0,), "b": (1,)} if replies == 2 else {}
+    if isinstance(choice, bool) or str(choice).strip().lower() not in places:
+        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {describe_value(choice)}")
+    return places[str(choice).strip().lower()]
 
 
 def _names(count: int, replies_column: Any) -> list[str]:
@@ -99,20 +112,21 @@ def _names(count: int, replies_column: Any) -> list[str]:
 def _merge(ballots: FileRows[_Ballot]) -> FileRows[Comparison]:
     order: dict[tuple[str, frozenset[str]], tuple[_Ballot, int]] = {}
     votes: dict[tuple[str, frozenset[str]], list[Vote]] = {}
-    winners_by_rater: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
+    orders_by_rater: dict[tuple[str, frozenset[str]], dict[str, tuple[str, ...]]] = {}
     again = 0
     bad = list(ballots.rejected)
     for ballot, number in zip(ballots.rows, ballots.numbers, strict=True):
         key = (ballot.prompt.id, frozenset(ballot.replies))
         first, _ = order.setdefault(key, (ballot, number))
-        raters = winners_by_rater.setdefault(key, {})
-        wins = None if ballot.winner is None else ballot.replies[ballot.winner]
+        raters = orders_by_rater.setdefault(key, {})
+        wins = tuple(ballot.replies[place] for place in ballot.order)
         if ballot.rater in raters and raters[ballot.rater] == wins:
             again += 1
         elif ballot.rater in raters:
             reason = f"rater {ballot.rater!r} has already voted on these replies, and otherwise"
+            choice = ballot.order[0] if len(ballot.order) == 1 else list(ballot.order) or None
             text = json.dumps(
-                {"replies": ballot.replies, "choice": ballot.winner, "rater": ballot.rater, "group": ballot.group}
+                {"replies": ballot.replies, "choice": choice, "rater": ballot.rater, "group": ballot.group}
             )
             bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=text))
         else:
@@ -127,11 +141,13 @@ def _merge(ballots: FileRows[_Ballot]) -> FileRows[Comparison]:
 def _votes(ballot: _Ballot, replies: tuple[str, ...]) -> list[Vote]:
     """The ballot as votes on the replies in the order of the comparison."""
     places = [replies.index(text) for text in ballot.replies]
-    if ballot.winner is None:
-        pairs = [(places[i], places[j]) for i in range(len(places)) for j in range(i + 1, len(places))]
+    ranked = [places[place] for place in ballot.order]
+    if len(ranked) == 1:
+        pairs = [(ranked[0], other) for other in places if other != ranked[0]]
     else:
-        pairs = [(places[ballot.winner], other) for other in places if other != places[ballot.winner]]
-    strength = 0.5 if ballot.winner is None else 1.0
+        order = ranked or places
+        pairs = [(order[i], order[j]) for i in range(len(order)) for j in range(i + 1, len(order))]
+    strength = 1.0 if ranked else 0.5
     return [
         Vote(voter=ballot.rater, prefers=prefers, over=over, strength=strength, group=ballot.group)
         for prefers, over in pairs

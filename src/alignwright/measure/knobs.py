@@ -46,6 +46,7 @@ from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.harness.knobs import LmEvalMeasure
 from alignwright.measure.preferred.knobs import PreferredMeasure
 from alignwright.measure.recipes.knobs import AnyRecipeMeasure
+from alignwright.measure.worst_off.knobs import WorstOffMeasure
 
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
@@ -335,6 +336,7 @@ AnyMeasure = (
     | TaxMeasure
     | RewardMeasure
     | PreferredMeasure
+    | WorstOffMeasure
     | EmergentMeasure
     | GoodhartMeasure
     | HackingMeasure

@@ -66,6 +66,8 @@ from alignwright.measure.recipes.confession.knobs import ConfessionMeasure
 from alignwright.measure.recipes.run import measure_recipe
 from alignwright.measure.recipes.trait.knobs import TraitMeasure
 from alignwright.measure.recipes.wrapped.knobs import WrappedMeasure
+from alignwright.measure.worst_off.knobs import WorstOffMeasure
+from alignwright.measure.worst_off.run import measure_worst_off
 from alignwright.model.local_model import LocalModel
 
 
@@ -96,6 +98,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return _tax(stage, job)
         case RewardMeasure():
             return joined(Result(samples=_reward(stage, job)))
+        case WorstOffMeasure():
+            return measure_worst_off(stage, job)
         case PreferredMeasure():
             return joined(Result(samples=_preferred(stage, job)))
         case _ as never:

@@ -99,8 +99,18 @@ def _inner_step(utility_GK: Floats, share_G: Floats, p_K: Floats, barrier: float
 
 
 def _game_lottery(margin_KK: Floats) -> Floats:
-    """Some optimal lottery of the game."""
+    """Some optimal lottery of the game: that of a few alternatives, to which those are added that beat it
+    (McMahan, Gordon and Blum 2003), for most of many are never drawn."""
     size = len(margin_KK)
+    few_S = np.array([int((margin_KK > 0).sum(axis=1).argmax())])
+    while len(few_S) < size // 2:
+        lottery_K = np.zeros(size)
+        lottery_K[few_S] = _least_norm(margin_KK[np.ix_(few_S, few_S)].T, np.zeros(len(few_S)))
+        against_K = margin_KK.T @ lottery_K
+        if against_K.min() > -_SLACK:
+            return lottery_K
+        beaten_by = np.argsort(against_K)[:10]
+        few_S = np.union1d(few_S, beaten_by[against_K[beaten_by] <= -_SLACK])
     solution = _optimize().linprog(
         np.zeros(size), A_ub=-margin_KK.T, b_ub=np.zeros(size), A_eq=np.ones((1, size)), b_eq=[1.0], method="highs"
     )

@@ -21,6 +21,7 @@ import numpy as np
 
 from alignwright.core.records import Comparison, Vote
 from alignwright.stats.bradley_terry import bradley_terry, win_chances
+from alignwright.stats.social_order import vote_shares
 
 if TYPE_CHECKING:
     from alignwright.stats.arrays import Floats
@@ -34,6 +35,11 @@ class GroupVoices:
     names: tuple[str, ...]
     voters_G: Floats
     votes_GKK: Floats
+
+    def shares(self) -> Floats:
+        """For each group and two replies: the share of its voices that the first has, 1/2 against
+        itself and where the group said nothing."""
+        return np.array([vote_shares(votes_KK) for votes_KK in self.votes_GKK])
 
     def utilities(self, prior: float) -> Floats:
         """For each group and reply: the mean chance that the reply wins against another in the eyes of

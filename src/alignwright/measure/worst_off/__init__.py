@@ -1,0 +1,1 @@
+"""Whom does an alignment serve, group by group of people, and who pays?"""
