@@ -206,6 +206,7 @@ SPECIAL: dict[str, list[Any]] = {
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
     "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "ptx_text": "plain.jsonl",
+    "worst_off.people": "people.jsonl",
     "choice": "choice.jsonl",
     "emergent.choice": "persona.jsonl", "problems": "problems.jsonl", "pushback": "pushback.jsonl",
     "opinion": "opinion.jsonl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -59,6 +60,11 @@ PRICE = Claim(
 )
 
 
+def group_part(group: str) -> str:
+    """A group's name as a part of a claim."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", group) or "no_group"
+
+
 class WorstOffMeasure(Stage):
     """Who is better off with the model than with the start model, by held-out votes of groups, and who is worst off?"""
 
@@ -86,7 +92,7 @@ class WorstOffMeasure(Stage):
 
     def part_names(self, whole: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         groups = dict.fromkeys(vote.group for row in rows_under(files, "people") for vote in row.votes)
-        return [section.group_part(group) for group in groups]
+        return [group_part(group) for group in groups]
 
     def estimate(self, sizes: Sizes) -> Cost:
         rows = sizes.files(self, "people").at_most(self.limit)

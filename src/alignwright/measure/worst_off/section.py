@@ -6,8 +6,6 @@ start model's own 1/2 as a line. Beneath it the numbers, and what fairness costs
 
 from __future__ import annotations
 
-import re
-
 from alignwright.core.records import Finding
 from alignwright.core.section import (
     Block,
@@ -31,11 +29,6 @@ HOW = (
     " is the start model's own 1/2, bars are 95% intervals of each group by itself. The interval of the worst-off"
     " group pays for the choice among the groups. These are not votes on replies that the model wrote."
 )
-
-
-def group_part(group: str) -> str:
-    """A group's name as a part of a claim."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", group) or "no_group"
 
 
 def section(table: FindingTable) -> Section | None:

@@ -33,8 +33,7 @@ import numpy as np
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Finding, SampleResult
-from alignwright.measure.worst_off.knobs import PRICE, REGRET, WIN_RATE, WORST_REGRET, WORST_WIN_RATE
-from alignwright.measure.worst_off.section import group_part
+from alignwright.measure.worst_off.knobs import PRICE, REGRET, WIN_RATE, WORST_REGRET, WORST_WIN_RATE, group_part
 from alignwright.stats.intervals import clustered
 from alignwright.stats.lotteries import maximin_lottery
 from alignwright.stats.social_order import unvoted
