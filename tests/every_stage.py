@@ -65,6 +65,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "reward": {},
     "preferred": {"prompts": "held.jsonl"},
     "worst_off": {"people": "people.jsonl"},
+    "leximax_copeland": {"features": ["words", "praise"]},
     "reward measure": {"reward": "rule.py:score", "prompts": "held.jsonl"},
     "goodhart": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "hacking": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
@@ -116,6 +117,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
+    "leximax_copeland.features": [["words", "exclamation", "overlap"]],
     "judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "contrast.judge": ["self"],
     "emergent.judge": ["self", "rule.py", "http://127.0.0.1:9/v1#judge"],

@@ -62,8 +62,8 @@ RENAMED_IN = (
     ("ppo", "value"),
 )
 MEASURES = (
-    "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, bias, high_stakes,"
-    " calibration, consistency, deception, ability, agent, transcripts, trait, wrapped,"
+    "instruction, intent, value, tax, reward, preferred, worst_off, emergent, goodhart, hacking, lm_eval, bias,"
+    " high_stakes, calibration, consistency, deception, ability, agent, transcripts, trait, wrapped,"
     " confession, world"
 )
 

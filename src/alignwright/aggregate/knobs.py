@@ -6,10 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from alignwright.aggregate import section
 from alignwright.core.claims import Claim
+from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import VOTED, IntentPart, Knob, Positive, Setting, Stage
+from alignwright.text.reply_features import RULES
 
 KAPPA = Claim(
     name="feedback.kappa.*",
@@ -20,6 +23,20 @@ KAPPA = Claim(
     measured="once",
     promisable=False,
 )
+AXIOM_NAMES = ("pareto", "majority", "condorcet", "clones")
+_TITLES = {
+    "pareto": "The rule turns round what all voters agree on",
+    "majority": "The rule puts another above what most voters put first",
+    "condorcet": "The rule puts another above what beats each other",
+    "clones": "The rule turns an order round where a reply has a double",
+}
+AXIOMS = tuple(
+    Claim(
+        name=f"aggregate.axiom.{name}", title=_TITLES[name], axis="feedback", better="lower", measured="once",
+        paired=False, promisable=False,
+    )
+    for name in AXIOM_NAMES
+)  # fmt: skip
 _LEAST = "pairs whose winner is less sure than this are left out and counted"
 _PRIOR = "imagined votes for either side"
 _WEIGH = "what a group counts: its voters, or each group alike"
@@ -39,7 +56,11 @@ class Aggregation(Stage):
         return float(getattr(self, "min_strength", 0.5))
 
     def claims(self) -> tuple[Claim, ...]:
-        return (KAPPA,)
+        return (KAPPA, *AXIOMS)
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
 
 
 class Pooled(Aggregation):
@@ -80,6 +101,23 @@ class MaximalLottery(Aggregation):
 
     by: Literal["maximal_lottery"]
     min_strength: MinStrength = 0.6
+
+
+class LeximaxCopeland(Aggregation):
+    """One voice a voter: of the orders that weights on features of the replies can give, and that keep what all
+    voters agree on, the one with the highest Copeland scores from the top (Ge et al. 2024)."""
+
+    by: Literal["leximax_copeland"]
+    features: tuple[str, ...] = Field(
+        min_length=1, description="the features of replies that count: words, lists, praise, hedges ..."
+    )
+
+    @field_validator("features")
+    @classmethod
+    def _in_the_list(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in RULES]:
+            raise ValueError(f"there is no feature {unknown[0]!r}; there are {', '.join(RULES)}")
+        return value
 
 
 class RandomDictator(Aggregation):
@@ -125,7 +163,17 @@ class Proportional(OverGroups):
     weigh: Weigh = Field(default="voters", description=_WEIGH)
 
 
-AnyAggregate = (
-    Pooled | Borda | Copeland | RankedPairs | MaximalLottery | RandomDictator | Utilitarian | Maximin | Proportional
+OneVoice = (
+    Borda
+    | Copeland
+    | RankedPairs
+    | MaximalLottery
+    | LeximaxCopeland
+    | RandomDictator
+    | Utilitarian
+    | Maximin
+    | Proportional
 )
+"""The rules in which a voter has one voice."""
+AnyAggregate = Pooled | OneVoice
 Aggregate = Annotated[AnyAggregate, Field(discriminator="by")]

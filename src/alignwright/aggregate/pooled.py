@@ -72,6 +72,11 @@ def _wins(replies: int, votes: Sequence[Vote], prior: float) -> Floats:
     return wins_KK
 
 
+def sure_pairs(comparison: Comparison, prior: float, min_strength: float) -> list[tuple[int, int, float]]:
+    """The pairs of one comparison that all its votes, in one pot, are sure enough of, the better reply first."""
+    return _sure_pairs(len(comparison.replies), comparison.votes, prior, min_strength)
+
+
 def _of_comparison(comparison: Comparison, prior: float, min_strength: float, by_group: bool) -> list[Preference]:
     # 1. One pot, or one for each group, whose preferences then stay apart.
     pots: dict[str, list[Vote]] = {}

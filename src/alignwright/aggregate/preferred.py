@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from alignwright.aggregate import rules
 from alignwright.aggregate.knobs import (
     AnyAggregate,
     Borda,
     Copeland,
+    LeximaxCopeland,
     MaximalLottery,
     Maximin,
+    OneVoice,
+    OverGroups,
     Pooled,
     Proportional,
     RandomDictator,
     RankedPairs,
     Utilitarian,
 )  # fmt: skip
-from alignwright.aggregate.pooled import pooled
+from alignwright.aggregate.pooled import pooled, sure_pairs
 from alignwright.aggregate.sure_pairs import SurePair, preferences
 from alignwright.core.records import Comparison, Preference
 from alignwright.stats.voices import grouped
@@ -26,30 +29,17 @@ from alignwright.stats.voices import grouped
 def preferred(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> list[Preference]:
     """The preferences of the comparisons, in order. Those without votes, and those of which the rule
     decides no pair, give none."""
-    match stage:
-        case Pooled(prior=prior, min_strength=least):
-            return pooled(comparisons, prior=prior, min_strength=least, by_group=stage.by_group)
-        case Borda(min_strength=least):
-            return _each(comparisons, lambda one: rules.borda(one, least))
-        case Copeland():
-            return _each(comparisons, rules.copeland)
-        case RankedPairs():
-            return _each(comparisons, rules.ranked_pairs)
-        case MaximalLottery(min_strength=least):
-            return _each(comparisons, lambda one: rules.maximal(one, least))
-        case RandomDictator(min_strength=least):
-            return _each(comparisons, lambda one: rules.random_dictator(one, least))
-        case Utilitarian(min_strength=least, prior=prior):
-            grouped(comparisons, stage.by)
-            equal = stage.weigh == "groups"
-            return _each(comparisons, lambda one: rules.utilitarian(one, least, prior, equal))
-        case Maximin(min_strength=least, prior=prior):
-            grouped(comparisons, stage.by)
-            return _each(comparisons, lambda one: rules.maximin(one, least, prior))
-        case Proportional(min_strength=least, prior=prior):
-            grouped(comparisons, stage.by)
-            equal = stage.weigh == "groups"
-            return _each(comparisons, lambda one: rules.proportional(one, least, prior, equal))
+    if isinstance(stage, Pooled):
+        least, by_group = stage.min_strength, stage.by_group
+        return pooled(comparisons, prior=stage.prior, min_strength=least, by_group=by_group)
+    if isinstance(stage, OverGroups):
+        grouped(comparisons, stage.by)
+    return [
+        preference
+        for comparison in comparisons
+        if comparison.votes
+        for preference in preferences(comparison, comparison.votes, _pairs(stage, comparison))
+    ]
 
 
 def preferred_so_far(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> list[Preference]:
@@ -59,10 +49,30 @@ def preferred_so_far(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> 
     return preferred(stage, comparisons)
 
 
-def _each(comparisons: Sequence[Comparison], rule: Callable[[Comparison], list[SurePair]]) -> list[Preference]:
-    return [
-        preference
-        for comparison in comparisons
-        if comparison.votes
-        for preference in preferences(comparison, comparison.votes, rule(comparison))
-    ]
+def decisions(stage: AnyAggregate, comparison: Comparison) -> set[tuple[int, int]]:
+    """Which replies of one comparison the rule puts above which; of everybody in one pot where it is pooled."""
+    if isinstance(stage, Pooled):
+        return {pair[:2] for pair in sure_pairs(comparison, stage.prior, stage.min_strength)}
+    return {pair[:2] for pair in _pairs(stage, comparison)}
+
+
+def _pairs(stage: OneVoice, comparison: Comparison) -> list[SurePair]:
+    match stage:
+        case Borda(min_strength=least):
+            return rules.borda(comparison, least)
+        case Copeland():
+            return rules.copeland(comparison)
+        case RankedPairs():
+            return rules.ranked_pairs(comparison)
+        case MaximalLottery(min_strength=least):
+            return rules.maximal(comparison, least)
+        case LeximaxCopeland(features=names):
+            return rules.leximax_copeland(comparison, names)
+        case RandomDictator(min_strength=least):
+            return rules.random_dictator(comparison, least)
+        case Utilitarian(min_strength=least, prior=prior, weigh=weigh):
+            return rules.utilitarian(comparison, least, prior, weigh == "groups")
+        case Maximin(min_strength=least, prior=prior):
+            return rules.maximin(comparison, least, prior)
+        case Proportional(min_strength=least, prior=prior, weigh=weigh):
+            return rules.proportional(comparison, least, prior, weigh == "groups")

@@ -4,7 +4,7 @@ weight?
 A rule reads the profile of one comparison (`stats.voices`) and comes to one of three things,
 each of which becomes pairs in one way:
 
-- **an order** (Copeland, ranked pairs): every two replies of which one stands above the other are a
+- **an order** (Copeland, ranked pairs, leximax Copeland): every two replies of which one stands above the other are a
   pair of strength 1, for an order knows no doubt. Replies that tie are no pair.
 - **a strength for each pair** (Borda, utilitarian: (1 + score i - score j) / 2; random dictator: the
   share of voters, that is the chance that the dictator prefers i). With two replies all three are
@@ -22,15 +22,17 @@ dictator do without it; the rules over groups fill it from the group's own Bradl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignwright.aggregate.sure_pairs import SurePair
 from alignwright.core.records import Comparison
-from alignwright.stats import social_order
+from alignwright.stats import linear_order, social_order
 from alignwright.stats.lotteries import maximal_lottery, maximin_lottery, proportional_lottery
-from alignwright.stats.voices import group_voices, voices
+from alignwright.stats.voices import agreement, group_voices, voices
+from alignwright.text.reply_features import RULES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +61,18 @@ def copeland(comparison: Comparison) -> list[SurePair]:
 def ranked_pairs(comparison: Comparison) -> list[SurePair]:
     """By the largest majorities that close no circle."""
     return _order(social_order.ranked_pairs(voices(comparison)))
+
+
+def leximax_copeland(comparison: Comparison, names: Sequence[str]) -> list[SurePair]:
+    """By the highest Copeland scores that weights on these features can put first."""
+    prompt = comparison.prompt.conversation.last.content
+    feature_KD = np.array([[RULES[name][1](prompt, reply.text) for name in names] for reply in comparison.replies])
+    try:
+        order = linear_order.leximax_copeland(voices(comparison), agreement(comparison), feature_KD)
+    except ValueError as error:
+        raise ValueError(f"{error}, of {prompt[:60]!r}; give more features, or aggregate by copeland") from None
+    place_K = np.argsort(order)
+    return _order(place_K[:, None] < place_K[None, :])
 
 
 def random_dictator(comparison: Comparison, min_strength: float) -> list[SurePair]:

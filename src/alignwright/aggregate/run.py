@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from alignwright.aggregate.axioms import axiom_findings
 from alignwright.aggregate.kappa import agreement
 from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.aggregate.preferred import preferred
@@ -31,6 +32,6 @@ def run(stage: AnyAggregate, job: JobContext) -> Result:
     return Result(
         f"{len(preferences)} preferences from {sum(bool(c.votes) for c in ballots)} comparisons"
         f" ({', '.join(names) or 'no votes'})",
-        findings=agreement(ballots, stage=job.name),
+        findings=[*agreement(ballots, stage=job.name), *axiom_findings(stage, ballots, job.name)],
         records={"comparisons.jsonl": ballots, PREFERENCES: preferences},
     )

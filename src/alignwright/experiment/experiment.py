@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -125,14 +124,6 @@ class Experiment(Record):
             return Day.fromisoformat(value).isoformat()
         except ValueError:
             raise ValueError(f"should be a day such as {TODAY}, saw {value!r}") from None
-
-    @field_validator("aggregate", mode="before")
-    @classmethod
-    def _pooled(cls, value: object) -> object:
-        """Knobs without a kind are those of the kind that is the default."""
-        if not isinstance(value, dict) or "by" in value:
-            return cast("object", value)
-        return {"by": "pooled", **cast("dict[str, object]", value)}
 
     @model_validator(mode="after")
     def _rounds(self) -> Experiment:

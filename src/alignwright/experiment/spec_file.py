@@ -58,11 +58,18 @@ def read_spec(
     return experiment, document
 
 
+def _with_kind(data: Any) -> Any:
+    """The document with `by: pooled` where knobs of the aggregation stand without a kind."""
+    parts = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    how = parts.get("aggregate")
+    return parts | {"aggregate": {"by": "pooled"} | cast("dict[str, Any]", how)} if isinstance(how, dict) else data
+
+
 def _experiment(document: Document, folder: Path, audited: str | None) -> Experiment:
     """The experiment of a document. Raises SpecError with all that is wrong."""
     try:
         # through JSON, so that strict validation reads lists as tuples and 1 as 1.0, but never a text as a number
-        experiment = Experiment.model_validate_json(json.dumps(document.data)).at(folder)
+        experiment = Experiment.model_validate_json(json.dumps(_with_kind(document.data))).at(folder)
     except ValidationError as error:
         raise SpecError(explain.explain(error, document)) from None
     faults = [

@@ -24,6 +24,8 @@ from alignwright.stats.bradley_terry import bradley_terry, win_chances
 from alignwright.stats.social_order import vote_shares
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from alignwright.stats.arrays import Floats
 
 
@@ -55,6 +57,20 @@ class GroupVoices:
 def voices(comparison: Comparison) -> Floats:
     """How many voices each reply has against each other one."""
     return _voices(len(comparison.replies), comparison.votes)
+
+
+def agreement(comparison: Comparison) -> NDArray[np.bool_]:
+    """Whether every voter of the comparison prefers the one reply to the other. Who has not voted on the two
+    does not."""
+    sides: dict[tuple[str, int, int], float] = {}
+    for vote in comparison.votes:
+        for i, j, sign in ((vote.prefers, vote.over, 1.0), (vote.over, vote.prefers, -1.0)):
+            sides[vote.voter, i, j] = sides.get((vote.voter, i, j), 0.0) + sign * (vote.strength - 0.5)
+    size, voters = len(comparison.replies), {vote.voter for vote in comparison.votes}
+    agreed_KK = np.zeros((size, size), dtype=np.int64)
+    for (_, i, j), side in sides.items():
+        agreed_KK[i, j] += side > 0
+    return (agreed_KK == len(voters)) & (len(voters) > 0)
 
 
 def group_voices(comparison: Comparison) -> GroupVoices:

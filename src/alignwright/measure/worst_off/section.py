@@ -47,7 +47,7 @@ def section(table: FindingTable) -> Section | None:
     assert worst is not None
     blocks: list[Block] = [Text(text=_sentence(worst)), Intervals(panels=panels), _numbers(table, claims, last)]
     if (price := next(iter(table.levels(PRICE).values()), None)) is not None:
-        blocks.append(Text(heading="What fairness costs, by the votes", text=_price(price)))
+        blocks.append(Text(text=_price(price)))
     return Section(
         name="worst_off",
         title="Who is better off, and who is worst off",
