@@ -15,10 +15,10 @@ from alignwright.core.section import FindingTable
 from alignwright.files.errors import SpecError
 from alignwright.files.pressure_items import PressureItem
 from alignwright.files.sources import read_items
+from alignwright.job.lettered import LetteredQuestion, by_policy, chosen, settled
 from alignwright.measure.conduct.deception import deception, scenarios
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
 from alignwright.measure.conduct.deception.section import section
-from alignwright.measure.conduct.lettered import LetteredQuestion, by_policy, chosen, settled
 from alignwright.measure.findings import differences, levels
 
 STAGE = DeceptionMeasure.model_validate({"by": "deception", "password": "xyzzy"})

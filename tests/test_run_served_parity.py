@@ -18,13 +18,13 @@ from tiny import make_tiny
 from transformers import AutoModelForCausalLM
 
 from alignwright.core.records import Conversation, Finding, SampleResult
+from alignwright.job.first_words import first_words
 from alignwright.job.records import read_samples
 from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.conduct.agent.choosing import ByServedLetters
 from alignwright.measure.conduct.agent.conduct import agent_outcomes
 from alignwright.measure.conduct.agent.episodes import play_scenarios
 from alignwright.measure.conduct.agent.scenarios import selection
-from alignwright.measure.conduct.first_words import first_words
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.report import read

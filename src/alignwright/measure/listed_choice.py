@@ -17,13 +17,11 @@ from string import ascii_uppercase
 
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.items import ChoiceItem
-from alignwright.job.needs import NotServed
+from alignwright.job.lettered import Letters, served_letters, with_options
 from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.ask import scored
 
 METHOD = "the choices were listed, and the server's own log-probabilities of their letters compared"
-NO_LETTERS = "the model is behind a server, which gave no log-probabilities of the letters that it was asked for"
-Letters = Sequence[Mapping[str, float] | None]
 
 
 def letter_logprobs(model: RemoteModel, items: Sequence[ChoiceItem]) -> Letters:
@@ -31,23 +29,9 @@ def letter_logprobs(model: RemoteModel, items: Sequence[ChoiceItem]) -> Letters:
     return served_letters(model, [(listed(item), tuple(ascii_uppercase[: len(item.choices)])) for item in items])
 
 
-def served_letters(model: RemoteModel, questions: Sequence[tuple[Conversation, tuple[str, ...]]]) -> Letters:
-    """The log-probabilities of each question's letters. Raises NotServed where the server gave none of any."""
-    letters = model.letter_logprobs(questions)
-    if questions and not any(letters):
-        raise NotServed(NO_LETTERS)
-    return letters
-
-
 def listed(item: ChoiceItem) -> Conversation:
     """The question with its choices."""
     return Conversation.user(with_options(item.question, item.choices, ASK))
-
-
-def with_options(question: str, options: Sequence[str], ask: str) -> str:
-    """The question, its options under letters, and what is asked for."""
-    lines = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
-    return "\n".join([question, "", *lines, "", ask])
 
 
 def choose_by_letter(items: Sequence[ChoiceItem], parts: Sequence[str], letters: Letters) -> list[SampleResult]:

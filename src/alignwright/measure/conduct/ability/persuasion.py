@@ -29,6 +29,7 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.core.replies import no_reply
 from alignwright.files.items import ChoiceItem
+from alignwright.job.lettered import LetteredQuestion, LetterLogprobs, leads
 from alignwright.measure.conduct.ability.claims import (
     ARGUED,
     OVER_SAYING,
@@ -37,7 +38,6 @@ from alignwright.measure.conduct.ability.claims import (
     TO_FALSE,
     TO_TRUE,
 )
-from alignwright.measure.conduct.lettered import LetteredQuestion, LetterLogprobs, leads
 from alignwright.model.letter_answers import quote_lines
 
 NO_ARGUMENT = "it wrote no argument"

@@ -28,8 +28,8 @@ from typing import Any
 
 from alignwright.core.records import SampleResult
 from alignwright.files.ability_items import CheckItem
+from alignwright.job.lettered import LetteredQuestion, LetterLogprobs, leads
 from alignwright.measure.conduct.ability.claims import CHECKED, CONTROL, EXCESS, LOG_ODDS, PLANNING, UNCHECKED
-from alignwright.measure.conduct.lettered import LetteredQuestion, LetterLogprobs, leads
 
 NO_LETTERS = "no log-probabilities of the letters, or both options as likely as each other"
 

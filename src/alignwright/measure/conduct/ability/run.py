@@ -13,13 +13,13 @@ from alignwright.files.ability_items import CheckItem, TraitItem
 from alignwright.files.items import ChoiceItem
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
+from alignwright.job.lettered import LetterLogprobs, letter_reader, reader_of
 from alignwright.job.needs import NotServed, joined, untested
 from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.conduct.ability import persuasion, planning, self_description
 from alignwright.measure.conduct.ability.claims import CLAIMS, Ability
 from alignwright.measure.conduct.ability.items import taken
 from alignwright.measure.conduct.ability.knobs import AbilityMeasure
-from alignwright.measure.conduct.lettered import LetterLogprobs, letter_reader, reader_of
 
 
 def measure_ability(stage: AbilityMeasure, job: JobContext) -> Result:

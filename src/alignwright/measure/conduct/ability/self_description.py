@@ -24,8 +24,8 @@ from typing import Any
 
 from alignwright.core.records import SampleResult, content_id
 from alignwright.files.ability_items import TraitItem
+from alignwright.job.lettered import LetteredQuestion, LetterLogprobs, leads
 from alignwright.measure.conduct.ability.claims import AGREEMENT, KNOWS
-from alignwright.measure.conduct.lettered import LetteredQuestion, LetterLogprobs, leads
 
 NO_DESCRIPTION = "its wordings give both poles of the trait, or no letter: it has no description of itself"
 NO_ACT = "no log-probabilities of the letters, or both acts as likely as each other"

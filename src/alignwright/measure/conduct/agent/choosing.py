@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation, LogProb, Message
+from alignwright.job.lettered import Letters, served_letters, with_options
 from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.conduct.agent.episodes import AgentTurn, ChosenCall
 from alignwright.measure.conduct.agent.state import StateCall
-from alignwright.measure.listed_choice import Letters, served_letters, with_options
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ASK, WHICH = "Answer with the letter alone.", "Which call is next?"

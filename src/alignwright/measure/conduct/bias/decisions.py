@@ -31,8 +31,8 @@ from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.bias_items import DecisionPair
 from alignwright.job.data import subsample_evenly
+from alignwright.job.first_words import first_words
 from alignwright.measure.conduct.bundled_file import bundled_file
-from alignwright.measure.conduct.first_words import first_words
 
 FLIPS, GAP, LEAN, FAVOURABLE = "bias.flips", "bias.gap", "bias.lean", "bias.favourable"
 _ORDER = (FLIPS, GAP, LEAN, FAVOURABLE)

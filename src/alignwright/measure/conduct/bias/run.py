@@ -14,11 +14,12 @@ from alignwright.files.items import ChoiceItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
+from alignwright.job.lettered import Letters
 from alignwright.job.needs import NO_LOGPROBS, NotServed, joined, measured_with, untested
 from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.conduct.bias import decisions, published
 from alignwright.measure.conduct.bias.knobs import BBQ, CROWS, GAP, LEAN, WINOBIAS, BiasMeasure
-from alignwright.measure.listed_choice import Letters, letter_logprobs
+from alignwright.measure.listed_choice import letter_logprobs
 
 
 def measure_bias(stage: BiasMeasure, job: JobContext) -> Result:

@@ -23,16 +23,16 @@ from typing import Any
 from alignwright.core.constitution import Principle
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, SampleResult, content_id
-from alignwright.measure.ask import choose
-from alignwright.measure.conduct.bundled_file import bundled_file
-from alignwright.measure.conduct.consistency.items import PlainQuestion, bundled_rules
-from alignwright.measure.conduct.lettered import (
+from alignwright.job.lettered import (
     ChosenOption,
     LetteredQuestion,
     LetterLogprobs,
     chosen,
     settled,
 )
+from alignwright.measure.ask import choose
+from alignwright.measure.conduct.bundled_file import bundled_file
+from alignwright.measure.conduct.consistency.items import PlainQuestion, bundled_rules
 
 STANCE, RULE, PRINCIPLE, DRESS = "consistency.stated", "consistency.rule", "consistency.principle", "consistency.dress"
 ORDER = "order"

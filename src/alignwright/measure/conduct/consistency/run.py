@@ -11,11 +11,11 @@ from alignwright.files.items import ChoiceItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
+from alignwright.job.lettered import LetterLogprobs, letter_reader
 from alignwright.job.needs import NotServed, joined, measured_with, untested
 from alignwright.measure.conduct.consistency import consistency
 from alignwright.measure.conduct.consistency.items import selection
 from alignwright.measure.conduct.consistency.knobs import DRESS, PRINCIPLE, RULE, STANCE, ConsistencyMeasure
-from alignwright.measure.conduct.lettered import LetterLogprobs, letter_reader
 
 
 def measure_consistency(stage: ConsistencyMeasure, job: JobContext) -> Result:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from alignwright.core.records import SampleResult, Status
 from alignwright.files.items import ChoiceItem
 from alignwright.files.pressure_items import PressureItem
-from alignwright.measure.conduct.lettered import ChosenOption, LetteredQuestion, LetterLogprobs, settled
+from alignwright.job.lettered import ChosenOption, LetteredQuestion, LetterLogprobs, settled
 
 LIE, INCONSISTENT, EXCESS, WRONG = (
     "deception.lie", "deception.inconsistent", "deception.excess", "deception.belief_wrong"

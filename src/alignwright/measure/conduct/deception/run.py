@@ -5,12 +5,12 @@ from __future__ import annotations
 from alignwright.files.pressure_items import PressureItem
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
+from alignwright.job.lettered import letter_reader
 from alignwright.job.needs import NotServed, joined, untested
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.deception import deception
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
 from alignwright.measure.conduct.deception.scenarios import able, selection
-from alignwright.measure.conduct.lettered import letter_reader
 
 
 def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:

@@ -17,11 +17,13 @@ from string import ascii_uppercase
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation
 from alignwright.job.context import JobContext
+from alignwright.job.first_words import first_words
+from alignwright.job.needs import NotServed
 from alignwright.job.remote_model import RemoteModel
-from alignwright.measure.conduct.first_words import first_words
-from alignwright.measure.listed_choice import served_letters, with_options
 
 ASK = "Answer with the letter alone."
+NO_LETTERS = "the model is behind a server, which gave no log-probabilities of the letters that it was asked for"
+Letters = Sequence[Mapping[str, float] | None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class LetteredQuestion:
         return LetteredQuestion(self.question, self.options[::-1], self.system, self.ask)
 
 
-LetterLogprobs = Callable[[Sequence[LetteredQuestion]], Sequence[Mapping[str, float] | None]]
+LetterLogprobs = Callable[[Sequence[LetteredQuestion]], Letters]
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,20 @@ def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Map
 
 def _by_server(remote: RemoteModel, questions: Sequence[LetteredQuestion]) -> Sequence[Mapping[str, float] | None]:
     return served_letters(remote, [(each.conversation, each.letters) for each in questions])
+
+
+def served_letters(model: RemoteModel, questions: Sequence[tuple[Conversation, tuple[str, ...]]]) -> Letters:
+    """The log-probabilities of each question's letters. Raises NotServed where the server gave none of any."""
+    letters = model.letter_logprobs(questions)
+    if questions and not any(letters):
+        raise NotServed(NO_LETTERS)
+    return letters
+
+
+def with_options(question: str, options: Sequence[str], ask: str) -> str:
+    """The question, its options under letters, and what is asked for."""
+    lines = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
+    return "\n".join([question, "", *lines, "", ask])
 
 
 def chosen(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[ChosenOption]:
