@@ -21,6 +21,7 @@ from alignwright.core.records import Record
 from alignwright.experiment.unions import AnyMeasure, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback, Collect
 from alignwright.lens.knobs import AnyLens
+from alignwright.oversee.knobs import AnyOversee
 
 COUNT = 20  # rows of each file: enough for every stage's least
 RULE = (
@@ -86,6 +87,8 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "inside_deception": {"data": "statements.jsonl", "layer": 1},
     "crosscoder": {"text": "plain.jsonl", "latents": 8, "k": 2},
     "persona": {"trait": "shouting", "contrast": "held_pairs.jsonl", "data": "replies.jsonl", "layer": 1},
+    "debate": {"questions": "passages.jsonl"},
+    "consultancy": {"questions": "passages.jsonl"},
     "steer": {"requests": ["refusal.jsonl", "taken.jsonl"], "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -204,6 +207,11 @@ SPECIAL: dict[str, list[Any]] = {
     "persona.layer": [0, 0.5],
     "persona.trait": ["shouting"],
     "persona.instructions": [["Shout!", "Whisper."]],
+    "debate.judge": ["self", "http://127.0.0.1:9/v1#judge"],
+    "consultancy.judge": ["self", "http://127.0.0.1:9/v1#judge"],
+    "debate.best_of": [2],
+    "debate.limit": [8],
+    "consultancy.limit": [8],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -235,6 +243,7 @@ PATHS = {
     "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
     "tried": "tried.jsonl", "steer.requests": "refusal.jsonl",
     "probe.positive": "held.jsonl", "probe.negative": "watch.jsonl",
+    "debate.questions": "passages.jsonl", "consultancy.questions": "passages.jsonl",
 }  # fmt: skip
 
 
@@ -246,6 +255,7 @@ def kinds() -> Iterator[tuple[str, str, type[Record]]]:
         ("measure", AnyMeasure),
         ("attack", AnyAttack),
         ("lens", AnyLens),
+        ("oversee", AnyOversee),
         ("aggregate", AnyAggregate),
     ):
         for record in get_args(union):

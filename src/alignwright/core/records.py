@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Axis = Literal[
-    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "inside", "attack",
-    "feedback", "training", "logs",
+    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "inside", "oversight",
+    "attack", "feedback", "training", "logs",
 ]  # fmt: skip
 Status = Literal["pass", "fail", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

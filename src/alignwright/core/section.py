@@ -28,6 +28,7 @@ OF_THE_MODEL: tuple[Axis, ...] = (
     "emergent",
     "conduct",
     "inside",
+    "oversight",
     "attack",
 )
 """The axes of what the model does, as against its judges and its training."""

@@ -23,7 +23,7 @@ from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.mirrors import MirrorName
 from alignwright.experiment.sweep import Grid, Seeds
-from alignwright.experiment.unions import AnyStage, AnyTrain, Lens, Measure, Train
+from alignwright.experiment.unions import AnyStage, AnyTrain, Lens, Measure, Oversee, Train
 from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.chat_format import ChatFormat, chat_format
 from alignwright.files.data_file import Paths
@@ -96,6 +96,10 @@ class Experiment(Record):
     attack: tuple[Attack, ...] = Field(default=(), description="the attacks on every stage's model")
     measure: tuple[Measure, ...] = Field(default=(), description="what is measured on every stage's model")
     lens: tuple[Lens, ...] = Field(default=(), description="what is looked for inside every stage's model")
+    oversee: tuple[Oversee, ...] = Field(
+        default=(),
+        description="what a judge who sees little comes to with every stage's model as debater or consultant",
+    )
     promises: tuple[str, ...] = Field(
         default=(), description="what must hold afterwards, such as 'attack.success < 10%'"
     )
@@ -144,7 +148,7 @@ class Experiment(Record):
         """Its name by content. Labels and votes are no part of it: they are made of a finished run's
         replies, and its folder stays the same. Mirrors change nothing of what is done."""
         left_out = {"labels", "votes", "mirrors"}
-        left_out |= {name for name in ("chat", "seeds", "grid", "lens") if not getattr(self, name)}
+        left_out |= {name for name in ("chat", "seeds", "grid", "lens", "oversee") if not getattr(self, name)}
         left_out |= {"rounds"} if self.rounds == 1 else set()
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
@@ -199,7 +203,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
     parts = written_knobs(experiment)
     if (rank := first_rank(experiment)) is not None:
         parts["train"] = tuple(_ranked(stage, rank) for stage in experiment.train)
-    for part in ("feedback", "train", "attack", "measure", "lens"):
+    for part in ("feedback", "train", "attack", "measure", "lens", "oversee"):
         if part in parts:
             parts[part] = tuple(filled(stage) for stage in parts[part])
     if experiment.collect is not None:
@@ -210,7 +214,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
 def open_knobs(experiment: Experiment) -> list[str]:
     """The knobs that effort fills and nobody has filled, by their places."""
     names = [f"collect.{name}" for name in experiment.collect.fill(experiment.effort)] if experiment.collect else []
-    for part in ("feedback", "train", "attack", "measure", "lens"):
+    for part in ("feedback", "train", "attack", "measure", "lens", "oversee"):
         for place, stage in enumerate(getattr(experiment, part)):
             names += [f"{part}.{place}.{name}" for name in stage.fill(experiment.effort)]
     return names
@@ -251,7 +255,7 @@ def stage_names(experiment: Experiment) -> tuple[str, ...]:
     names = ["collect"] if experiment.collect is not None else []
     names += [f"feedback.{place}.{stage.by}" for place, stage in enumerate(experiment.feedback)]
     names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback or experiment.intent.people else []
-    for part in ("train", "attack", "measure", "lens"):
+    for part in ("train", "attack", "measure", "lens", "oversee"):
         names += [f"{part}.{place}.{stage.by}" for place, stage in enumerate(getattr(experiment, part))]
     return tuple(names)
 
@@ -260,7 +264,7 @@ def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
     """Every stage of the experiment with its place in the spec."""
     if experiment.collect is not None:
         yield ("collect",), experiment.collect
-    for section in ("feedback", "train", "attack", "measure", "lens"):
+    for section in ("feedback", "train", "attack", "measure", "lens", "oversee"):
         for place, stage in enumerate(getattr(experiment, section)):
             yield (section, place, stage.by), stage
         if section == "feedback" and (experiment.feedback or experiment.intent.people):

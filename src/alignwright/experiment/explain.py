@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.attack.knobs import AnyAttack
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.unions import AnyLens, AnyMeasure, AnyTrain
+from alignwright.experiment.unions import AnyLens, AnyMeasure, AnyOversee, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "attack": _by_name(AnyAttack),
     "measure": _by_name(AnyMeasure),
     "lens": _by_name(AnyLens),
+    "oversee": _by_name(AnyOversee),
     "aggregate": _by_name(AnyAggregate),
 }
 _ALONE = ("aggregate",)

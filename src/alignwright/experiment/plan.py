@@ -142,6 +142,8 @@ def _unjudged(experiment: Experiment, model: str) -> Iterator[Job]:
         yield Job("attack", place, attack, model, _of_model(model))
     for place, lens in enumerate(experiment.lens):
         yield _compared(experiment, Job("lens", place, lens, model, _of_model(model)))
+    for place, protocol in enumerate(experiment.oversee):
+        yield Job("oversee", place, protocol, model, _of_model(model))
 
 
 def _judges_of(names: list[str], judges: Needs) -> Needs:

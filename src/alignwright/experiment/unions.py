@@ -12,6 +12,7 @@ from alignwright.attack.knobs_repair import Repair
 from alignwright.feedback.knobs import AnyFeedback, Collect
 from alignwright.lens.knobs import AnyLens
 from alignwright.measure.knobs import AnyMeasure as OwnMeasure
+from alignwright.oversee.knobs import AnyOversee
 from alignwright.train.knobs import AnyTrain as OwnTrain
 from alignwright.worlds.knobs import AnyWorld
 
@@ -20,4 +21,5 @@ Train = Annotated[AnyTrain, Field(discriminator="by")]
 AnyMeasure = OwnMeasure | AnyWorld
 Measure = Annotated[AnyMeasure, Field(discriminator="by")]
 Lens = Annotated[AnyLens, Field(discriminator="by")]
-AnyStage = Collect | AnyFeedback | AnyAggregate | AnyTrain | AnyAttack | AnyMeasure | AnyLens
+Oversee = Annotated[AnyOversee, Field(discriminator="by")]
+AnyStage = Collect | AnyFeedback | AnyAggregate | AnyTrain | AnyAttack | AnyMeasure | AnyLens | AnyOversee

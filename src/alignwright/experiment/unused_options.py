@@ -99,10 +99,11 @@ def _told_apart(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _one_look(experiment: Experiment) -> Iterator[Problem]:
-    """Looks inside a model that come to the same claim: a promise could not say which of them it is about."""
+    """Looks inside a model, and protocols of oversight, that come to the same claim: a promise could not say which of
+    them it is about."""
     first: dict[str, Loc] = {}
     for loc, stage in stages(experiment):
-        claim = next((claim.name for claim in stage.claims()), "") if loc[0] == "lens" else ""
+        claim = next((claim.name for claim in stage.claims()), "") if loc[0] in ("lens", "oversee") else ""
         if claim and (other := first.setdefault(claim, loc)) != loc:
             knob = ("concept",) if hasattr(stage, "concept") else ()
             yield (
@@ -247,7 +248,7 @@ def _twice(experiment: Experiment) -> Iterator[Problem]:
     lists: list[tuple[Loc, tuple[str, ...]]] = [(("promises",), experiment.promises)]
     for part in ("prompts", "pairs", "people"):
         lists.append((("intent", part), getattr(experiment.intent, part)))
-    for section in ("attack", "measure", "lens", "feedback"):
+    for section in ("attack", "measure", "lens", "oversee", "feedback"):
         for place, stage in enumerate(getattr(experiment, section)):
             lists += [((section, place, stage.by, name), value) for name, value in stage if isinstance(value, tuple)]
     for loc, names in lists:

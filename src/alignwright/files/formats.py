@@ -47,6 +47,7 @@ Kind = Literal[
     "high_stakes",
     "short_answer",
     "inspected",
+    "passage",
     "self_description",
     "agent_scenario",
     "labelled_text",

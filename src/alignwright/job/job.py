@@ -17,13 +17,13 @@ from alignwright.core.stage import Stage
 
 BASELINE = "baseline"
 """What the start model is called among the models of a run."""
-Section = Literal["collect", "feedback", "aggregate", "train", "attack", "measure", "lens"]
+Section = Literal["collect", "feedback", "aggregate", "train", "attack", "measure", "lens", "oversee"]
 Role = Literal["comparisons", "votes", "preferences", "reward", "model", "start", "earlier"]
 """As what a job needs another: for replies to compare, for votes, for preferences, as a reward model,
 as the model it is applied to, as the model an average begins from, as its own earlier measurement."""
 
 
-PROBES: tuple[Section, ...] = ("measure", "attack", "lens")
+PROBES: tuple[Section, ...] = ("measure", "attack", "lens", "oversee")
 """The sections whose stages are applied to every model, and leave samples."""
 
 

@@ -46,6 +46,10 @@ AXES: dict[Axis, tuple[str, str]] = {
         "What does it hold inside?",
         "Directions in its activations, each beside random directions, the words alone and the start model.",
     ),
+    "oversight": (
+        "Can it be overseen by who sees less?",
+        "A judge who may not read what the question is about, helped by models that do.",
+    ),
     "attack": (
         "Does it hold under attack?",
         "The share of attacked prompts whose reply did what was asked, or did anything but refuse.",

@@ -59,5 +59,9 @@ def run(job: JobContext) -> Result:
             from alignwright.lens.run import run as run_lens
 
             return run_lens(stage, job)
+        case "oversee":
+            from alignwright.oversee.run import run as run_oversee
+
+            return run_oversee(stage, job)
         case other:
             raise AssertionError(f"{job.name}: no section is named {other!r}")

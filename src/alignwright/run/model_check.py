@@ -135,7 +135,9 @@ def _is_asked(experiment: Experiment, loc: Loc) -> bool:
     its measures alone."""
     if loc[0] == "intent":
         return bool(experiment.collect or experiment.feedback or experiment.train)
-    return loc[0] in ("measure", "attack", "lens") or (loc[0] == "train" and int(loc[1]) < len(experiment.train))
+    return loc[0] in ("measure", "attack", "lens", "oversee") or (
+        loc[0] == "train" and int(loc[1]) < len(experiment.train)
+    )
 
 
 def _stage(experiment: Experiment, loc: Loc) -> Any:

@@ -64,6 +64,7 @@ KNOBS: dict[Kind, str] = {
     "high_stakes": "high_stakes `situations`",
     "short_answer": "calibration `short`",
     "inspected": "ability `scenarios`",
+    "passage": "debate `questions`",
     "self_description": "ability `traits`",
     "agent_scenario": "agent `data`",
     "labelled_text": "probe `data`",
