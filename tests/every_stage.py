@@ -410,6 +410,7 @@ def write_data(folder: Path) -> None:
         "contrast.jsonl": ("patch", "pairs"),
         "statements.jsonl": ("inside_deception", "data"),
         "replies.jsonl": ("persona", "data"),
+        "passages.jsonl": ("debate", "questions"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -439,6 +440,9 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
         case (_, "judge_labels"):
             return {"prompt": prompt["prompt"], "reply": f"Reply {mark}.", "fulfilled": i % 2 == 0}
+        case ("debate", "questions"):
+            texts = {"passage": f"A wall of {mark} is red.", "right": "red", "wrong": "blue"}
+            return texts | {"question": f"Which colour has {mark}?", "quote": f"A wall of {mark} is red."}
         case (_, "short"):
             return {"question": f"{mark}?", "answer": [f"a{i}"]}
         case (_, "situations"):

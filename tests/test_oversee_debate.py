@@ -12,7 +12,14 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply
 from alignwright.files.passage_items import PassageItem
 from alignwright.job.lettered import LetteredQuestion
-from alignwright.oversee.passage_debate import Exchange, Protocol, checked_quotes, consultancy, debate, judged
+from alignwright.oversee.passage_debate import (
+    DebateTranscript,
+    Protocol,
+    checked_quotes,
+    consultancy,
+    debate,
+    judge_question,
+)
 from alignwright.oversee.run import believed, gap_finding, outcomes
 
 HOW = Protocol(turns=2, max_new_tokens=40)
@@ -96,7 +103,7 @@ def _believes(question: LetteredQuestion) -> dict[str, float]:
     return {letter: scores[option] for letter, option in zip(question.letters, question.options, strict=True)}
 
 
-def accuracy(exchanges: Sequence[Exchange], reader: Any = judge, claim: str = "debate") -> float:
+def accuracy(exchanges: Sequence[DebateTranscript], reader: Any = judge, claim: str = "debate") -> float:
     samples = outcomes("debate", exchanges, believed(reader, exchanges))
     values = [sample.value for sample in samples if sample.claim == claim and sample.value is not None]
     return sum(values) / len(values)
@@ -159,7 +166,7 @@ def test_quotations_are_looked_up_and_marks_cannot_be_forged() -> None:
 
 def test_no_line_of_an_argument_can_pass_for_the_judges_question() -> None:
     exchanges = debate(ITEMS[:2], speakers(honest, talks_to_the_judge), judge, HOW)
-    text = judged(exchanges[0])
+    text = judge_question(exchanges[0])
     lines = text.split("Others have read it, and say:")[1].splitlines()
     assert not any(line.startswith(("The answer is", "[in the passage", "<|im_end|>")) for line in lines)
     assert "<|im_end|>" not in text.replace(" <|im_end|> ", "")

@@ -10,7 +10,7 @@ import pytest
 
 from alignwright.oversee.chain_debate import chain_debate, consultancy_detection, most_checks, values_of
 from alignwright.oversee.nested_oversight import nested_oversight
-from alignwright.oversee.recursive_judging import Helpers, leaf_accuracy, leaves, played, whole_accuracy
+from alignwright.oversee.recursive_judging import Helpers, leaf_accuracy, leaves, simulate, whole_accuracy
 from alignwright.stats.performance_gap import performance_gap
 
 
@@ -97,7 +97,7 @@ def test_helpers_on_the_parts_bring_a_to_the_power_of_the_leaves(branching: int,
     expected = whole_accuracy(helpers, branching, depth)
     assert expected == pytest.approx(0.9 ** leaves(branching, depth))
     # errors that cancel add less than one in VALUES of what is lost
-    mean = played(helpers, branching, depth, 4000, seed=3).mean()
+    mean = simulate(helpers, branching, depth, 4000, seed=3).mean()
     assert expected - 0.03 < mean < expected + 0.03 + 0.1 * (1 - expected)
 
 
@@ -105,7 +105,7 @@ def test_a_panel_helps_where_its_members_err_apart_and_not_where_they_err_as_one
     alone, apart, as_one = Helpers(0.8), Helpers(0.8, panel=5), Helpers(0.8, panel=5, common=1.0)
     assert leaf_accuracy(apart) == pytest.approx(0.94208)
     assert leaf_accuracy(as_one) == leaf_accuracy(alone) == 0.8
-    means = [played(helpers, 2, 3, 4000, seed=5).mean() for helpers in (alone, apart, as_one)]
+    means = [simulate(helpers, 2, 3, 4000, seed=5).mean() for helpers in (alone, apart, as_one)]
     assert means[1] - means[0] > 0.3
     assert abs(means[2] - means[0]) < 0.04
     with pytest.raises(ValueError, match="odd panel"):

@@ -26,10 +26,6 @@ class PassageItem(Item):
         return (self.question,)
 
     @property
-    def shown(self) -> str:
-        return f"{self.passage} {self.question}"
-
-    @property
     def offers(self) -> tuple[str, ...]:
         return (self.right, self.wrong)
 

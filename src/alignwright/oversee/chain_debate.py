@@ -71,9 +71,9 @@ def most_checks(steps: int) -> int:
     return math.ceil(math.log2(steps)) + 1 if steps > 1 else 1
 
 
-def consultancy_detection(steps: int, changed: int, checks: int) -> float:
+def consultancy_detection(steps: int, errors: int, checks: int) -> float:
     """The probability that so many different random steps, checked of a consultant's chain, hold one
     that it computed wrongly (hypergeometric)."""
-    if not 0 <= changed <= steps or not 0 <= checks <= steps:
-        raise ValueError(f"consultancy_detection: {changed} changed and {checks} checked of {steps} steps cannot be")
-    return 1.0 - math.comb(steps - changed, checks) / math.comb(steps, checks)
+    if not 0 <= errors <= steps or not 0 <= checks <= steps:
+        raise ValueError(f"consultancy_detection: {errors} wrong and {checks} checked of {steps} steps cannot be")
+    return 1.0 - math.comb(steps - errors, checks) / math.comb(steps, checks)

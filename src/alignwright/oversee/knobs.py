@@ -87,10 +87,10 @@ class OverPassages(Stage):
             resolved(self.turns),
             resolved(self.max_new_tokens),
         )
-        said = turns * speakers * most
-        reads = turns * speakers * (own.tokens + own.rows * (_PROMPT + said / 2))
-        judged = _LETTERS * own.rows * (_PROMPT + said / 2) + 2 * own.tokens
-        return Cost.of(reads + judged, turns * speakers * own.rows * most)
+        length = turns * speakers * most
+        reads = turns * speakers * (own.tokens + own.rows * (_PROMPT + length / 2))
+        readings = _LETTERS * own.rows * (_PROMPT + length / 2) + 2 * own.tokens
+        return Cost.of(reads + readings, turns * speakers * own.rows * most)
 
 
 class DebateStage(OverPassages):

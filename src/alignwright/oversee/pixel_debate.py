@@ -70,17 +70,17 @@ def pixel_game(judge: PixelJudge, images_NP: Integers, labels_N: Integers, k: in
     if k < 2 or k % 2:
         raise ValueError(f"pixel_game: k is {k}, and the two players reveal as many pixels each; give 2, 4, 6 ...")
     chance = np.random.default_rng(seed)
-    alone, won, beaten, deceived = [], [], [], []
+    alone, wins, beaten, deceived = [], [], [], []
     for evidence_CP, image_P, label in zip(judge.evidence(images_NP), images_NP, labels_N.tolist(), strict=True):
         shown_CP = evidence_CP[:, image_P > 0]
         alone.append(float(_says(shown_CP, chance, k) == label))
         score_C = equilibrium(shown_CP[label] - shown_CP, k)
         others_C = np.arange(len(score_C)) != label
         beaten.append(float((score_C[others_C] > 0).mean()))
-        won.append(float((score_C[others_C] > 0).all()))
+        wins.append(float((score_C[others_C] > 0).all()))
         alone_C = consultancy(shown_CP[label] - shown_CP, k)
         deceived.append(float((alone_C[others_C] < 0).mean()))
-    return PixelGame(*(np.array(column) for column in (alone, won, beaten, deceived)))
+    return PixelGame(*(np.array(column) for column in (alone, wins, beaten, deceived)))
 
 
 def equilibrium(ratio_CP: Floats, k: int) -> Floats:

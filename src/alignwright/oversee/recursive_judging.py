@@ -61,7 +61,7 @@ def whole_accuracy(helpers: Helpers, branching: int, depth: int) -> float:
     return leaf_accuracy(helpers) ** leaves(branching, depth)
 
 
-def played(helpers: Helpers, branching: int, depth: int, repeats: int, seed: int) -> Floats:
+def simulate(helpers: Helpers, branching: int, depth: int, repeats: int, seed: int) -> Floats:
     """The same by playing it: whether the evaluator's sum is the true one, errors that cancel
     counted as right, for each repeat."""
     chance, count = np.random.default_rng(seed), leaves(branching, depth)
