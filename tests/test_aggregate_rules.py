@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from alignwright.aggregate.knobs import AnyAggregate
 from alignwright.aggregate.pooled import pooled
@@ -123,6 +124,26 @@ def test_lotteries_are_optimal_and_do_not_know_the_order_of_the_alternatives(see
     # of maximum Nash welfare: no other lottery gains the groups more than their weights, relative to it (the core)
     gain_R = ((utility_GK @ others_RK.T) / (utility_GK @ nash_K)[:, None]).T @ weight_G / weight_G.sum()
     assert gain_R.max() <= 1 + 1e-6
+
+
+def test_a_narrow_optimum_of_many_replies_is_found():
+    """Where four groups leave room for little but one lottery, least squares alone fails (SciPy 1.17.1)."""
+    draw = np.random.default_rng(0)
+    for _ in range(40):
+        utility_GK, weight_G = draw.random((4, 40)), draw.integers(1, 60, 4).astype(float)
+        lottery_K = maximin_lottery(utility_GK, weight_G)
+        value = (utility_GK @ lottery_K).min()
+        assert lottery_K.sum() == pytest.approx(1)
+        # no weights on the groups promise less than what the worst has (the game's other side)
+        dual = linprog(
+            [*np.zeros(4), 1.0],
+            A_ub=np.c_[utility_GK.T, -np.ones(40)],
+            b_ub=np.zeros(40),
+            A_eq=[[1.0] * 4 + [0.0]],
+            b_eq=[1.0],
+            bounds=[(0, None)] * 4 + [(None, None)],
+        )
+        assert value == pytest.approx(dual.fun, abs=1e-4)
 
 
 def test_a_rule_over_groups_keeps_what_the_larger_group_outvotes():

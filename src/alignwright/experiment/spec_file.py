@@ -61,8 +61,10 @@ def read_spec(
 def _with_kind(data: Any) -> Any:
     """The document with `by: pooled` where knobs of the aggregation stand without a kind."""
     parts = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-    how = parts.get("aggregate")
-    return parts | {"aggregate": {"by": "pooled"} | cast("dict[str, Any]", how)} if isinstance(how, dict) else data
+    how: Any = parts.get("aggregate")
+    if not isinstance(how, dict):
+        return cast("Any", data)
+    return parts | {"aggregate": {"by": "pooled"} | cast("dict[str, Any]", how)}
 
 
 def _experiment(document: Document, folder: Path, audited: str | None) -> Experiment:

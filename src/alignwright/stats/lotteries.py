@@ -63,8 +63,13 @@ def maximin_lottery(utility_GK: Floats, weight_G: Floats) -> Floats:
         method="highs", **simplex,
     )  # fmt: skip
     # 3. Equals alike.
-    floors = np.append(np.ones(groups) * value, -float(kept.fun)) - _SLACK
-    return _least_norm(np.vstack((utility_GK, mean_K)) - floors[:, None], np.zeros(groups + 1))
+    floors = np.append(np.ones(groups) * value, -float(kept.fun))
+    for slack in (_SLACK, 100 * _SLACK, 1e4 * _SLACK):  # the less room, the worse conditioned
+        try:
+            return _least_norm(np.vstack((utility_GK, mean_K)) - (floors - slack)[:, None], np.zeros(groups + 1))
+        except ValueError:
+            continue
+    return _cleaned(np.asarray(kept.x[:-1], dtype=np.float64))  # the optimum is so narrow that none is more even
 
 
 def proportional_lottery(utility_GK: Floats, weight_G: Floats) -> Floats:
@@ -148,7 +153,8 @@ def _least_norm(rows_CK: Floats, floor_C: Floats) -> Floats:
 def _is_minimum(system: Floats, target: Floats, dual_C: Floats) -> bool:
     """The conditions of Karush, Kuhn and Tucker for nonnegative least squares."""
     gradient_C = system.T @ (system @ dual_C - target)
-    return bool(gradient_C.min() > -_SLACK and np.abs(gradient_C * dual_C).max() < _SLACK)
+    within = _SLACK * max(1.0, float(dual_C.max()))
+    return bool(gradient_C.min() > -_SLACK and np.abs(gradient_C * dual_C).max() < within)
 
 
 def _cleaned(p_K: Floats) -> Floats:
