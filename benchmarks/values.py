@@ -32,6 +32,8 @@ from alignwright.stats.lotteries import maximal_lottery
 
 SECONDS = {"bradley_terry": 20.0, "maximal_lottery": 1.0}
 TIMES = 10.0
+SIZES = (10_000, 1_000_000, 200)
+"""Items, comparisons, and the alternatives of a lottery."""
 PATIENCE = 600.0
 
 
@@ -87,12 +89,8 @@ def peer(python: str, arrays: dict[str, np.ndarray], patience: dict[str, float])
     return answers | {"bradley_terry": min(fits)}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="stop a peer once it is ten times as slow")
-    parser.add_argument("--peer", help="the Python of an environment with choix and pref_voting")
-    arguments = parser.parse_args()
-    items, count, size = 10_000, 1_000_000, 200
+def main(arguments: argparse.Namespace) -> int:
+    items, count, size = SIZES
     winner_N, loser_N, truth_I = contests(items, count, 0)
     margin_KK = margins(size, 31, 0)
     maximal_lottery(margin_KK[:3, :3])  # SciPy is loaded before the clock runs
@@ -145,4 +143,7 @@ else:
 """
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="stop a peer once it is ten times as slow")
+    parser.add_argument("--peer", help="the Python of an environment with choix and pref_voting")
+    sys.exit(main(parser.parse_args()))
