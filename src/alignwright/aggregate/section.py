@@ -18,7 +18,14 @@ def section(table: FindingTable) -> Section | None:
     findings = [f for f in table.findings if f.claim.startswith(PREFIX)]
     if not findings:
         return None
-    rows = tuple((Cell(claim=f.claim), Cell(number=number(f), counted=True), Cell(text=f.note)) for f in findings)
+    rows = tuple(
+        (
+            Cell(claim=f.claim, code=f.claim.removeprefix(PREFIX)),
+            Cell(number=number(f), counted=True),
+            Cell(text=f.note or "none is broken"),
+        )
+        for f in findings
+    )
     blocks: list[Block] = [
         Text(text=_sentence([f.claim.removeprefix(PREFIX) for f in findings if f.value])),
         Table(columns=("axiom", "broken", "smallest example"), rows=rows),

@@ -39,7 +39,7 @@ def preferences(job: JobContext, *, required: bool = True) -> list[Preference]:
     if required and not rows:
         raise ValueError(
             f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or"
-            " add feedback"
+            " add feedback (votes that tie teach nothing under any rule)"
         )
     return rows
 
