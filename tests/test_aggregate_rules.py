@@ -17,6 +17,7 @@ from alignwright.aggregate.preferred import preferred
 from alignwright.core.records import Comparison, Conversation, Preference, Prompt, Reply, Vote
 from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
+from alignwright.files.votes import read_votes
 from alignwright.stats.lotteries import maximal_lottery, maximin_lottery, proportional_lottery
 from alignwright.stats.social_order import borda, condorcet_winner, copeland, ranked_pairs, vote_shares
 
@@ -220,3 +221,21 @@ def test_a_mistake_in_the_spec_is_told_in_one_line(tmp_path: Path, aggregate: st
         check(spec)
     (problem,) = [problem for problem in error.value.problems if "aggregate" in problem]
     assert f"spec.yaml:4: {line}" in problem or line in problem
+
+
+def test_a_ballot_may_be_a_ranking(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "Q", "replies": ["x", "y", "z"], "choice": [2, 0, 1], "rater": "ann"},
+        {"prompt": "Q", "replies": ["z", "y", "x"], "choice": [0, 2, 1], "rater": "bob"},  # the same, shown otherwise
+        {"prompt": "Q", "replies": ["x", "y", "z"], "choice": 1, "rater": "cleo"},
+    ]
+    (tmp_path / "votes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (comparison,) = read_votes(tmp_path / "votes.jsonl").rows
+    by_rater = {
+        name: {(v.prefers, v.over) for v in comparison.votes if v.voter == name} for name in ("ann", "bob", "cleo")
+    }
+    assert by_rater["ann"] == by_rater["bob"] == {(2, 0), (2, 1), (0, 1)}
+    assert by_rater["cleo"] == {(1, 0), (1, 2)}  # one reply chosen says nothing of the others
+    (tmp_path / "bad.jsonl").write_text(json.dumps(rows[0] | {"choice": [2, 2, 1]}) + "\n")
+    with pytest.raises(SpecError, match=r"each place from 0 to 2 once, best first"):
+        read_votes(tmp_path / "bad.jsonl")
