@@ -210,6 +210,8 @@ SPECIAL: dict[str, list[Any]] = {
     "debate.judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "consultancy.judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "debate.best_of": [2],
+    "debate.reading": ["letters"],
+    "consultancy.reading": ["letters"],
     "debate.limit": [8],
     "consultancy.limit": [8],
 }

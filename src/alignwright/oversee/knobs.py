@@ -31,6 +31,8 @@ from alignwright.job.data import subsample_evenly
 from alignwright.oversee import section
 from alignwright.oversee.claims import claims_of
 
+Reading = Literal["answers", "letters"]
+"""How it is read what a judge holds for right (`judge`)."""
 LEAST = 8
 _PROMPT, _LETTERS = 120, 8
 """Tokens of what a debater is asked beside the passage, and questions of letters that the judge answers an item."""
@@ -49,6 +51,10 @@ class OverPassages(Stage):
         default="self",
         min_length=1,
         description="who judges: self (the start model, the same for every stage), a model, or a server",
+    )
+    reading: Reading = Field(
+        default="answers",
+        description="how the judge is read: by the likelier of both answers (its weights must be here), or by letters",
     )
     turns: Annotated[Annotated[int, Field(ge=1, le=12)] | None, Effort(2, 3, 3)] = Field(
         default=None, description="arguments of each speaker (from effort)"

@@ -5,8 +5,7 @@ al. 2024, arXiv 2402.06782; Kenton et al. 2024, arXiv 2407.04622). In each turn 
 argument, at once or one after the other, all questions together, so that what the turns of a
 question share is read once. What they put in quotation marks is looked up in the passage by a
 program, and the judge is told whether it stands there: a quotation is the one thing that it need not
-believe. The judge then reads the arguments, quoted line by line, and its answer is the likelier
-letter of both answers, in both orders.
+believe. The judge then reads the arguments, quoted line by line, and answers (`judge`).
 
 Safeguards, each with a scripted speaker that shows what it is for (`tests/test_oversee_debate.py`):
 quotations that are not in the passage are struck out; a true one counts once, however often it is
@@ -25,8 +24,9 @@ from dataclasses import dataclass, field
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation
 from alignwright.files.passage_items import PassageItem
-from alignwright.job.lettered import LetteredQuestion, LetterLogprobs, leads
+from alignwright.job.lettered import LetteredQuestion
 from alignwright.model.letter_answers import quote_lines
+from alignwright.oversee.judge import Leads
 
 LEAST_WORDS = 3
 """Words of a quotation; fewer are a phrase, which nobody looks up."""
@@ -79,9 +79,7 @@ Speakers = Callable[[bool], ChatModel]
 """Who argues for the right answer (True), and who for the wrong one."""
 
 
-def debate(
-    items: Sequence[PassageItem], speakers: Speakers, judge: LetterLogprobs, how: Protocol
-) -> list[DebateTranscript]:
+def debate(items: Sequence[PassageItem], speakers: Speakers, judge: Leads, how: Protocol) -> list[DebateTranscript]:
     """Both answers are argued for; the right one is first in every other question."""
     sides = [
         (item.right, item.wrong) if place % 2 == 0 else (item.wrong, item.right) for place, item in enumerate(items)
@@ -90,16 +88,14 @@ def debate(
 
 
 def consultancy(
-    items: Sequence[PassageItem], speakers: Speakers, judge: LetterLogprobs, how: Protocol
+    items: Sequence[PassageItem], speakers: Speakers, judge: Leads, how: Protocol
 ) -> list[DebateTranscript]:
     """One answer is argued for, the right one in every other question."""
     sides = [(item.right if place % 2 == 0 else item.wrong,) for place, item in enumerate(items)]
     return _play([DebateTranscript(item, one) for item, one in zip(items, sides, strict=True)], speakers, judge, how)
 
 
-def _play(
-    exchanges: list[DebateTranscript], speakers: Speakers, judge: LetterLogprobs, how: Protocol
-) -> list[DebateTranscript]:
+def _play(exchanges: list[DebateTranscript], speakers: Speakers, judge: Leads, how: Protocol) -> list[DebateTranscript]:
     for turn in range(how.turns):
         # 1. Who speaks at once reads the same transcript; in turns the second reads the first.
         parts = range(max(len(each.sides) for each in exchanges)) if how.in_turns and exchanges else (None,)
@@ -120,7 +116,7 @@ def _play(
 
 
 def _arguments(
-    places: Sequence[tuple[DebateTranscript, str]], speakers: Speakers, judge: LetterLogprobs, how: Protocol, turn: int
+    places: Sequence[tuple[DebateTranscript, str]], speakers: Speakers, judge: Leads, how: Protocol, turn: int
 ) -> list[Argument | None]:
     """One argument for each place: of several drawn that which moves the judge most to its side."""
     texts: dict[int, list[str]] = {}
@@ -146,7 +142,7 @@ def _arguments(
 
 
 def _favourites(
-    places: Sequence[tuple[DebateTranscript, str]], candidates: Mapping[int, Sequence[Argument]], judge: LetterLogprobs
+    places: Sequence[tuple[DebateTranscript, str]], candidates: Mapping[int, Sequence[Argument]], judge: Leads
 ) -> dict[int, int]:
     """Of each place's candidates the one after which the judge is surest of its side."""
     places_of = [(at, number) for at, arguments in candidates.items() for number in range(len(arguments))]
@@ -157,7 +153,7 @@ def _favourites(
         other = exchange.item.wrong if side == exchange.item.right else exchange.item.right
         questions.append(LetteredQuestion(judge_question(candidate), (side, other)))
     best: dict[int, tuple[float, int]] = {}
-    for (at, number), lead in zip(places_of, leads(judge, questions), strict=True):
+    for (at, number), lead in zip(places_of, judge(questions), strict=True):
         value = float("-inf") if lead is None else lead
         if at not in best or value > best[at][0]:
             best[at] = (value, number)
