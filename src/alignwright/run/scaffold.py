@@ -34,9 +34,10 @@ EXAMPLES = {
     "conduct": "conduct.yaml",
     "lens": "lens.yaml",
     "lens_diff": "lens_diff.yaml",
+    "oversight": "oversight.yaml",
 }
 """What `new --from` takes, and the spec of each."""
-_OF_ANY_MODEL = ("audit", "conduct", "lens")
+_OF_ANY_MODEL = ("audit", "conduct", "lens", "oversight")
 _NAME_LINE, _NOT_IN_A_NAME = re.compile(r"(?m)^name:.*$"), re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME = 50
 _DATA_FOLDER = re.compile(r"(?<![\w/])(?:quickstart|goodhart)/")
