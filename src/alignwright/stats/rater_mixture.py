@@ -120,7 +120,8 @@ def group_count(
         after_R = _held_out(votes, fold_N, groups, prior, seed)
         estimate = mean_interval((after_R - before_R)[enough].tolist(), level=level)
         low, high = estimate.interval.low, estimate.interval.high
-        gains.append((estimate.value, -np.inf if low is None else low, np.inf if high is None else high))
+        limits = (-np.inf if low is None else low, np.inf if high is None else high)
+        gains.append((float(np.mean((after_R - before_R)[enough])), *limits))
         if low is None or low <= 0:
             return GroupCount(groups - 1, tuple(gains))
         before_R = after_R
@@ -154,7 +155,7 @@ def _vote_loglik(votes: RaterVotes, utility_GI: Floats) -> Floats:
     """For every rater and group the log-likelihood of the rater's votes."""
     gap_GN = utility_GI[:, votes.winner_N] - utility_GI[:, votes.loser_N]
     loglik_GN = -votes.strength_N * np.logaddexp(0, -gap_GN) - (1 - votes.strength_N) * np.logaddexp(0, gap_GN)
-    return np.array([np.bincount(votes.rater_N, row_N, votes.raters) for row_N in loglik_GN]).T
+    return np.array([np.bincount(votes.rater_N, row_N, votes.raters) for row_N in loglik_GN], dtype=np.float64).T
 
 
 def _residual_split(votes: RaterVotes, groups: int, prior: float, seed: int) -> Places:
