@@ -35,6 +35,7 @@ EXAMPLES = {
     "lens": "lens.yaml",
     "lens_diff": "lens_diff.yaml",
     "oversight": "oversight.yaml",
+    "values": "values.yaml",
 }
 """What `new --from` takes, and the spec of each."""
 _OF_ANY_MODEL = ("audit", "conduct", "lens", "oversight")
