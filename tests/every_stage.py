@@ -89,10 +89,11 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "persona": {"trait": "shouting", "contrast": "held_pairs.jsonl", "data": "replies.jsonl", "layer": 1},
     "debate": {"questions": "passages.jsonl"},
     "consultancy": {"questions": "passages.jsonl"},
+    "jury": {"seats": {"few": 3, "many": 9}},
     "steer": {"requests": ["refusal.jsonl", "taken.jsonl"], "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
-OVER_GROUPS = ("utilitarian", "maximin", "proportional")
+OVER_GROUPS = ("utilitarian", "maximin", "proportional", "jury")
 """Rules of aggregation over groups of voters."""
 TOGETHER: dict[str, dict[str, Any]] = {
     "emergent.samples": {"questions": "questions.jsonl", "judge": "self"},
@@ -120,6 +121,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
+    "jury.seats": [{"few": 1, "many": 0}],
     "leximax_copeland.features": [["words", "exclamation", "overlap"]],
     "judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "contrast.judge": ["self"],
@@ -349,7 +351,9 @@ def spec_of(section: str, name: str, stage: dict[str, Any]) -> dict[str, Any]:
         spec[section] = stage
     else:
         spec[section] = [stage]
-    if stage.get("by_group") or name in OVER_GROUPS:  # groups are known of people's votes alone
+    if (
+        stage.get("by_group") or stage.get("find") == "names" or name in OVER_GROUPS
+    ):  # groups are known of people's votes alone
         del intent["pairs"], spec["feedback"]
         intent["people"] = ["people.jsonl"]
     if stage.get("scratch"):

@@ -127,13 +127,17 @@ class RandomDictator(Aggregation):
     min_strength: MinStrength = 0.6
 
 
+def _no_groups(setting: Setting) -> Iterator[tuple[Knob, str]]:
+    if "people" not in setting.intent:
+        why = "only people's votes name groups: give intent.people, or aggregate {by: pooled}"
+        yield (), f"has no groups of voters to look at; {why}"
+
+
 class OverGroups(Aggregation):
     """What is fair to groups of voters, and needs some."""
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
-        if "people" not in setting.intent:
-            why = "only people's votes name groups: give intent.people, or aggregate {by: pooled}"
-            yield (), f"has no groups of voters to look at; {why}"
+        yield from _no_groups(setting)
 
 
 class Utilitarian(OverGroups):
@@ -163,6 +167,67 @@ class Proportional(OverGroups):
     weigh: Weigh = Field(default="voters", description=_WEIGH)
 
 
+class Mixture(Aggregation):
+    """Voters of several minds, whose groups nobody has named: a mixture of Bradley-Terry models over voters finds
+    them (MaxMin-RLHF), and a rule over groups follows. An error where held-out votes speak for one group only."""
+
+    by: Literal["mixture"]
+    most_groups: int = Field(default=3, ge=2, le=8, description="the most groups that are looked for")
+    rule: Literal["apart", "utilitarian", "maximin", "proportional"] = Field(
+        default="apart", description="what the groups come to: each keeps its preferences, or a rule over groups"
+    )
+    prior: Positive = Field(default=0.5, description=_PRIOR)
+    min_strength: MinStrength = 0.6
+
+    def over_groups(self) -> Pooled | Utilitarian | Maximin | Proportional:
+        """The rule that the groups come to, once they are known."""
+        least = self.min_strength
+        match self.rule:
+            case "apart":
+                return Pooled(prior=self.prior, min_strength=least, by_group=True)
+            case "utilitarian":
+                return Utilitarian(by="utilitarian", prior=self.prior, min_strength=least)
+            case "maximin":
+                return Maximin(by="maximin", prior=self.prior, min_strength=least)
+            case "proportional":
+                return Proportional(by="proportional", prior=self.prior, min_strength=least)
+
+
+class Jury(OverGroups):
+    """The median of juries that are drawn from the voters on a pair, with so many seats for each group."""
+
+    by: Literal["jury"]
+    seats: dict[str, Annotated[int, Field(ge=0, le=1000)]] = Field(
+        min_length=1, description="how many seats each group has in a jury, as {group: seats}"
+    )
+    juries: int = Field(default=200, ge=1, le=10_000, description="how many juries are drawn for a pair")
+    min_strength: MinStrength = 0.6
+
+    @field_validator("seats")
+    @classmethod
+    def _somebody_sits(cls, value: dict[str, int]) -> dict[str, int]:
+        if not any(value.values()):
+            raise ValueError("no group has a seat, so that no jury can be drawn; give one a seat")
+        return value
+
+
+class Consensus(Aggregation):
+    """What every group agrees on (Polis): of a pair, the product over groups of the share that is for it. The groups
+    are found by how people vote, or are those that the votes name."""
+
+    by: Literal["consensus"]
+    find: Literal["votes", "names"] = Field(default="votes", description="where groups come from")
+    least_votes: int = Field(default=7, ge=1, description="voters with fewer votes are of no group")
+    most_groups: int = Field(default=5, ge=2, le=8, description="the most groups that are looked for")
+    min_strength: MinStrength = 0.6
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        if self.find == "names":
+            yield from _no_groups(setting)
+            for knob in {"least_votes", "most_groups"} & self.model_fields_set:
+                yield (knob,), "has no effect where groups are those that the votes name; leave it out, or find: votes"
+
+
 OneVoice = (
     Borda
     | Copeland
@@ -173,7 +238,9 @@ OneVoice = (
     | Utilitarian
     | Maximin
     | Proportional
+    | Jury
+    | Consensus
 )
 """The rules in which a voter has one voice."""
-AnyAggregate = Pooled | OneVoice
+AnyAggregate = Pooled | OneVoice | Mixture
 Aggregate = Annotated[AnyAggregate, Field(discriminator="by")]

@@ -7,7 +7,8 @@ from collections import Counter
 from alignwright.aggregate.axioms import axiom_findings
 from alignwright.aggregate.kappa import agreement
 from alignwright.aggregate.knobs import AnyAggregate
-from alignwright.aggregate.preferred import preferred
+from alignwright.aggregate.preferred import of_known_groups
+from alignwright.aggregate.voter_groups import regrouped
 from alignwright.core.records import Vote
 from alignwright.files.contents import records
 from alignwright.job.context import JobContext
@@ -24,7 +25,8 @@ def run(stage: AnyAggregate, job: JobContext) -> Result:
         for ballot in records(path, StoredVotes) if path.exists() else ():
             votes.setdefault(ballot.key, []).extend(ballot.votes)
     ballots = [comparison.with_votes(tuple(votes.get(comparison.key, ()))) for comparison in comparisons(job)]
-    preferences = preferred(stage, ballots)
+    seen = regrouped(stage, ballots)
+    preferences = of_known_groups(stage, seen)
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
     names = [f"{voter} {count}" for voter, count in voters[:4]] + (
         [f"{len(voters) - 4} more voters"] if len(voters) > 4 else []
@@ -32,6 +34,6 @@ def run(stage: AnyAggregate, job: JobContext) -> Result:
     return Result(
         f"{len(preferences)} preferences from {sum(bool(c.votes) for c in ballots)} comparisons"
         f" ({', '.join(names) or 'no votes'})",
-        findings=[*agreement(ballots, stage=job.name), *axiom_findings(stage, ballots, job.name)],
+        findings=[*agreement(ballots, stage=job.name), *axiom_findings(stage, seen, job.name)],
         records={"comparisons.jsonl": ballots, PREFERENCES: preferences},
     )
