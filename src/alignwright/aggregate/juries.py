@@ -31,19 +31,19 @@ def jury(comparison: Comparison, seats: Mapping[str, int], juries: int, min_stre
     for pair, voices in _sides(comparison).items():
         if any(group not in voices for group, chairs in seats.items() if chairs):
             continue
-        drawn = [rng.choice(voices[group], (juries, chairs)) for group, chairs in seats.items() if chairs]
-        strengths[pair] = float(np.median(np.concatenate(drawn, axis=1).mean(axis=1)))
+        chairs_J = [rng.choice(voices[group], (juries, chairs)) for group, chairs in seats.items() if chairs]
+        strengths[pair] = float(np.median(np.concatenate(chairs_J, axis=1).mean(axis=1)))
     return _sure(strengths, min_strength)
 
 
 def seated(comparisons: Sequence[Comparison], seats: Mapping[str, int]) -> None:
     """Raises ValueError where no pair of any comparison can seat a jury."""
     sides = [voices for comparison in comparisons for voices in _sides(comparison).values()]
-    wanted = {group for group, chairs in seats.items() if chairs}
-    if sides and not any(wanted <= voices.keys() for voices in sides):
+    sitting = {group for group, chairs in seats.items() if chairs}
+    if sides and not any(sitting <= voices.keys() for voices in sides):
         names = sorted({name for voices in sides for name in voices})
         raise ValueError(
-            f"jury: no pair has votes of every group with a seat ({', '.join(sorted(wanted))}); the votes are of"
+            f"jury: no pair has votes of every group with a seat ({', '.join(sorted(sitting))}); the votes are of"
             f" {', '.join(repr(name) for name in names[:8])}: seat these, or give votes of the others"
         )
 
@@ -52,10 +52,10 @@ def consensus(comparison: Comparison, min_strength: float) -> list[SurePair]:
     """By what every group agrees on."""
     strengths: dict[tuple[int, int], float] = {}
     for pair, voices in _sides(comparison).items():
-        named = [np.array(group) for name, group in voices.items() if name]
-        if named:
-            first = [(float((group > 0.5).sum()) + 1) / (len(group) + 2) for group in named]
-            second = [(float((group < 0.5).sum()) + 1) / (len(group) + 2) for group in named]
+        group_voices = [np.array(group) for name, group in voices.items() if name]
+        if group_voices:
+            first = [(float((group > 0.5).sum()) + 1) / (len(group) + 2) for group in group_voices]
+            second = [(float((group < 0.5).sum()) + 1) / (len(group) + 2) for group in group_voices]
             for_first, for_second = (float(np.exp(np.mean(np.log(shares)))) for shares in (first, second))
             strengths[pair] = for_first / (for_first + for_second)
     return _sure(strengths, min_strength)
@@ -63,13 +63,13 @@ def consensus(comparison: Comparison, min_strength: float) -> list[SurePair]:
 
 def _sides(comparison: Comparison) -> Sides:
     """A voter who voted on a pair more than once speaks with the mean of its votes."""
-    said: dict[tuple[int, int], dict[tuple[str, str], list[float]]] = {}
+    sides_of: dict[tuple[int, int], dict[tuple[str, str], list[float]]] = {}
     for vote in comparison.votes:
         i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
         for_first = vote.strength if vote.prefers == i else 1.0 - vote.strength
-        said.setdefault((i, j), {}).setdefault((vote.group, vote.voter), []).append(for_first)
+        sides_of.setdefault((i, j), {}).setdefault((vote.group, vote.voter), []).append(for_first)
     sides: Sides = {}
-    for pair, voters in said.items():
+    for pair, voters in sides_of.items():
         for (group, _), votes in voters.items():
             sides.setdefault(pair, {}).setdefault(group, []).append(sum(votes) / len(votes))
     return sides

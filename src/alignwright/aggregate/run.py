@@ -25,8 +25,8 @@ def run(stage: AnyAggregate, job: JobContext) -> Result:
         for ballot in records(path, StoredVotes) if path.exists() else ():
             votes.setdefault(ballot.key, []).extend(ballot.votes)
     ballots = [comparison.with_votes(tuple(votes.get(comparison.key, ()))) for comparison in comparisons(job)]
-    seen = regrouped(stage, ballots)
-    preferences = of_known_groups(stage, seen)
+    voters_by_group = regrouped(stage, ballots)
+    preferences = of_known_groups(stage, voters_by_group)
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
     names = [f"{voter} {count}" for voter, count in voters[:4]] + (
         [f"{len(voters) - 4} more voters"] if len(voters) > 4 else []
@@ -34,6 +34,6 @@ def run(stage: AnyAggregate, job: JobContext) -> Result:
     return Result(
         f"{len(preferences)} preferences from {sum(bool(c.votes) for c in ballots)} comparisons"
         f" ({', '.join(names) or 'no votes'})",
-        findings=[*agreement(ballots, stage=job.name), *axiom_findings(stage, seen, job.name)],
+        findings=[*agreement(ballots, stage=job.name), *axiom_findings(stage, voters_by_group, job.name)],
         records={"comparisons.jsonl": ballots, PREFERENCES: preferences},
     )

@@ -4,7 +4,7 @@ were found.
 - **mixture**: a Bradley-Terry mixture over voters (`stats.rater_mixture`), all comparisons together; how many
   groups there are is told by votes that were held out.
 - **consensus**: the grouping of Polis (`stats.opinion_groups`) over a table of voters and pairs of replies, on
-  each of which a voter has agreed that the first is better, disagreed, or said nothing.
+  each of which a voter has agreed that the first is better, disagreed, or sides_of nothing.
 
 Names that votes had are left aside. Where votes speak for one group alone, or are too few to tell, that is
 an error: no rule over groups can be fair to groups that are not there.
@@ -36,9 +36,9 @@ def regrouped(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> list[Co
     if not any(comparison.votes for comparison in comparisons):
         return list(comparisons)
     if isinstance(stage, Mixture):
-        return _named(comparisons, _by_mixture(stage, comparisons))
+        return _under_groups(comparisons, _by_mixture(stage, comparisons))
     if isinstance(stage, Consensus) and stage.find == "votes":
-        return _named(comparisons, _by_opinions(stage, comparisons))
+        return _under_groups(comparisons, _by_opinions(stage, comparisons))
     return list(comparisons)
 
 
@@ -98,25 +98,25 @@ def _table(comparisons: Sequence[Comparison]) -> tuple[Floats, dict[str, int]]:
     """What each voter says of each pair that was voted on: for or against its first reply, or nothing."""
     voters: dict[str, int] = {}
     pairs: dict[tuple[int, int, int], int] = {}
-    said: dict[tuple[int, int], list[float]] = {}
+    sides_of: dict[tuple[int, int], list[float]] = {}
     for place, comparison in enumerate(comparisons):
         for vote in comparison.votes:
             i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
             side = (vote.strength - 0.5) * (1 if vote.prefers == i else -1)
             cell = (voters.setdefault(vote.voter, len(voters)), pairs.setdefault((place, i, j), len(pairs)))
-            said.setdefault(cell, []).append(side)
+            sides_of.setdefault(cell, []).append(side)
     if len(voters) * len(pairs) > _LARGEST:
         raise ValueError(
             f"consensus: {len(voters)} voters on {len(pairs)} pairs of replies are a table larger than {_LARGEST:,}"
             " cells; let voters compare fewer pairs, or name their groups and find: names"
         )
     vote_VS = np.full((len(voters), len(pairs)), np.nan)
-    for cell, sides in said.items():
+    for cell, sides in sides_of.items():
         vote_VS[cell] = np.sign(sum(sides))
     return vote_VS, voters
 
 
-def _named(comparisons: Sequence[Comparison], group_of: Mapping[str, str]) -> list[Comparison]:
+def _under_groups(comparisons: Sequence[Comparison], group_of: Mapping[str, str]) -> list[Comparison]:
     return [
         Comparison(
             prompt=comparison.prompt,
