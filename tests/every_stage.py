@@ -89,7 +89,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "persona": {"trait": "shouting", "contrast": "held_pairs.jsonl", "data": "replies.jsonl", "layer": 1},
     "debate": {"questions": "passages.jsonl"},
     "consultancy": {"questions": "passages.jsonl"},
-    "jury": {"seats": {"few": 3, "many": 9}},
+    "jury": {"seats": {"g1": 3}},
     "steer": {"requests": ["refusal.jsonl", "taken.jsonl"], "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
@@ -121,7 +121,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
-    "jury.seats": [{"few": 1, "many": 0}],
+    "jury.seats": [{"g1": 1, "g0": 0}],
     "leximax_copeland.features": [["words", "exclamation", "overlap"]],
     "judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "contrast.judge": ["self"],

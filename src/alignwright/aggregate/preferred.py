@@ -58,7 +58,10 @@ def of_known_groups(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> l
 
 
 def preferred_so_far(stage: AnyAggregate, comparisons: Sequence[Comparison]) -> list[Preference]:
-    """The same, of votes of which more are to come: groups may be named by later ones alone."""
+    """The same, of votes of which more are to come: groups may be named by later ones alone, and rules that look for
+    groups or seat them wait for all votes; until then everybody is in one pot."""
+    if isinstance(stage, Mixture | Consensus | Jury):
+        stage = Pooled(min_strength=stage.min_strength)
     if isinstance(stage, Pooled) and not any(vote.group for comparison in comparisons for vote in comparison.votes):
         stage = stage.model_copy(update={"by_group": False})
     return preferred(stage, comparisons)
