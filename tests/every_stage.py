@@ -131,6 +131,8 @@ SPECIAL: dict[str, list[Any]] = {
     "stop": [{"by": "goodhart", "gold": "rules.yaml", "prompts": "watch.jsonl"}],
     "best_of": [[1, 2], [1, 4, 8]],
     "blocks": [[0.2, 0.8]],
+    "weak_to_strong.blocks": [1],
+    "weak_to_strong.weak": ["./model"],
     "start": ["baseline"],
     "thresholds": [{"margin": 0.1}, {}],
     "quantile": [0.5],

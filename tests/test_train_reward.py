@@ -24,7 +24,7 @@ from alignwright.train.ensemble import average_members, first_heads, member_scor
 from alignwright.train.knobs import RewardModel
 from alignwright.train.loop import StepReport
 from alignwright.train.pairs import comparisons
-from alignwright.train.reward import pair_losses, reward
+from alignwright.train.reward import reward
 from alignwright.train.reward_eval import (
     ScoredPair,
     calibration_gaps,
@@ -32,6 +32,7 @@ from alignwright.train.reward_eval import (
     hold_out_prompts,
     longer_chosen,
 )
+from alignwright.train.reward_objective import pair_losses
 
 STAGE = RewardModel(
     by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3

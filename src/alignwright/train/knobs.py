@@ -34,6 +34,7 @@ from alignwright.train.knobs_loop import (
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
 from alignwright.train.knobs_policy_gradient import GradientStage
 from alignwright.train.knobs_rollouts import BestOfN, OnlineStage, Sampling
+from alignwright.train.knobs_weak_to_strong import WeakToStrong
 from alignwright.train.recipes.knobs import AnyRecipe
 
 ACCURACY = Claim(name="reward.accuracy", title="Reward model right on held-out pairs", axis="feedback", measured="once")
@@ -295,6 +296,7 @@ AnyTrain = (
     Pretrain
     | Sft
     | RewardModel
+    | WeakToStrong
     | DirectStage
     | BestOfN
     | OnlineStage

@@ -22,7 +22,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,19 +35,26 @@ from alignwright.files.contents import seal, sealed
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
 from alignwright.model.peft_types import is_peft_model
-from alignwright.model.reward_head import apply_head, end_hidden, end_scores, in_float32, new_head, save_head
+from alignwright.model.reward_head import apply_head, end_hidden, in_float32, new_head, save_head
 from alignwright.model.reward_model import RewardMeta
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
 from alignwright.train.checkpoint import drop_checkpoints
+from alignwright.train.confidence import Confidence, ConfidenceRamp
 from alignwright.train.ensemble import AVERAGE, average_members, drop_members, first_heads, member_scores, spread
 from alignwright.train.knobs import RewardModel
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
-from alignwright.train.losses import bradley_terry
-from alignwright.train.pairs import PreferenceRow, comparisons, places, usable
+from alignwright.train.pairs import PreferenceRow, comparisons, usable
 from alignwright.train.reward_eval import ScoredPair, heldout_findings, longer_chosen
-from alignwright.train.reward_verdict import mark_findings, signal_verdict, split, unseen_source_findings
+from alignwright.train.reward_objective import RewardObjective, pair_losses
+from alignwright.train.reward_verdict import (
+    HeldoutSplit,
+    mark_findings,
+    signal_verdict,
+    split,
+    unseen_source_findings,
+)
 from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
@@ -75,9 +82,43 @@ def reward(
     ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a
     loss that is not finite.
     """
-    # 1. pairs to train on, of prompts held out, of sources held out whole: rows of each
     limit = min(resolved(stage.max_tokens), policy.longest)
-    split_pairs = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
+    pairs = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
+    fitted = fit_reward(policy, pairs, stage, seed=seed, folder=folder, on_step=on_step)
+    each = [_accuracy(scored) for scored in fitted.by_member] if pairs.heldout and len(fitted.by_member) > 1 else []
+    note = "members by themselves " + ", ".join(f"{share:.1%}" for share in each) if each else ""
+    findings = heldout_findings(fitted.heldout, stage=name, labels=stage.labels, note=note)
+    marks = mark_findings(
+        findings, signal_verdict(fitted.heldout, pairs.train), stage=name, use_anyway=stage.no_signal == "use"
+    )
+    return fitted.reports, (*marks, *unseen_source_findings(fitted.unseen, fitted.heldout, pairs, stage=name))
+
+
+@dataclass(frozen=True)
+class FittedReward:
+    """The steps of a reward model's training, and what it says of the pairs that it did not see:
+    together, and each member by itself of those held out."""
+
+    reports: list[StepReport]
+    heldout: list[ScoredPair]
+    unseen: list[ScoredPair]
+    by_member: list[list[ScoredPair]]
+
+
+def fit_reward(
+    policy: LocalModel,
+    split_pairs: HeldoutSplit,
+    stage: RewardModel,
+    *,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+    confidence: Confidence | None = None,
+) -> FittedReward:
+    """Train on the pairs to train on, all of which must fit the policy, and score the others. With
+    `confidence` the labels are a weak teacher's, and partly the model's own."""
+    # 1. rows of the pairs to train on, of prompts held out, of sources held out whole
+    limit = min(resolved(stage.max_tokens), policy.longest)
     groups, heldout, unseen_rows = (
         comparisons(part, policy.chat, limit)
         for part in (split_pairs.train, split_pairs.heldout, split_pairs.unseen_pairs)
@@ -96,64 +137,19 @@ def reward(
         reports = []
         for m, member in enumerate(members):
             start()
-            reports += _train_member(policy, heads[m], groups, plans, m, stage, member, on_step)
+            reports += _train_member(policy, heads[m], groups, plans, m, stage, member, on_step, confidence)
         _join_metrics(folder, members, plans)
         meta, heldout_scores, unseen_scores = _combine(policy, members, stage, groups, heldout, unseen_rows, folder)
-    # 3. what the members say together of the pairs that were held out, as findings with a verdict
-    scored_pairs = _score_pairs(meta.combined(heldout_scores), heldout)
+    # 3. what the members say together of the pairs that were held out
     meta.write(folder)
     if stage.combine == "weights":
         drop_members(members)
-    each = (
-        [_accuracy(_score_pairs(row_R, heldout)) for row_R in heldout_scores]
-        if heldout and len(heldout_scores) > 1
-        else []
+    return FittedReward(
+        reports,
+        _score_pairs(meta.combined(heldout_scores), heldout),
+        _score_pairs(meta.combined(unseen_scores), unseen_rows) if unseen_rows else [],
+        [_score_pairs(row_R, heldout) for row_R in heldout_scores],
     )
-    note = "members by themselves " + ", ".join(f"{share:.1%}" for share in each) if each else ""
-    findings = heldout_findings(scored_pairs, stage=name, labels=stage.labels, note=note)
-    marks = mark_findings(
-        findings, signal_verdict(scored_pairs, split_pairs.train), stage=name, use_anyway=stage.no_signal == "use"
-    )
-    unseen_pairs = _score_pairs(meta.combined(unseen_scores), unseen_rows) if unseen_rows else []
-    return reports, (*marks, *unseen_source_findings(unseen_pairs, scored_pairs, split_pairs, stage=name))
-
-
-def pair_losses(
-    score_R: Tensor, preference_rows: Sequence[PreferenceRow], stage: RewardModel
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum
-    of its two scores, and its weight. Shape [P]."""
-    pairs = [pair for preference_row in preference_rows for pair in preference_row.pairs]
-    on = score_R.device
-    chosen_P, rejected_P = (score_R[place_P] for place_P in places(preference_rows, on))
-    strength_P = torch.tensor([pair.preference.strength for pair in pairs], device=on)
-    label_P = strength_P if stage.labels == "soft" else ((strength_P - 0.5).sign() + 1) / 2  # a tie stays one
-    margin_P = stage.margin * (2 * strength_P - 1) if stage.margin else None
-    gap_P, sum_P = chosen_P - rejected_P, chosen_P + rejected_P
-    loss_P = bradley_terry(gap_P, strength_P=label_P, margin_P=margin_P) + stage.center * sum_P**2
-    return loss_P, gap_P, sum_P, torch.tensor([pair.weight for pair in pairs], device=on)
-
-
-class _RewardObjective:
-    def __init__(
-        self, policy: LocalModel, head: nn.Linear, groups: Sequence[PreferenceRow], stage: RewardModel
-    ) -> None:
-        self.policy, self.head, self.groups, self.stage = policy, head, groups, stage
-        self.rows: Sequence[TokenRow] = [group.row for group in groups]
-
-    def num_units(self, batch: MicroBatch) -> float:
-        return sum(pair.weight for i in batch for pair in self.groups[i].pairs)
-
-    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
-        score_R = end_scores(self.policy, self.head, [self.rows[i] for i in batch])
-        loss_P, gap_P, sum_P, weight_P = pair_losses(score_R, [self.groups[i] for i in batch], self.stage)
-        metrics = {"accuracy": (gap_P > 0).float() + (gap_P == 0).float() / 2, "gap": gap_P, "score": sum_P / 2}
-        return (weight_P * loss_P).sum(), {
-            name: float((weight_P * value.detach()).sum()) for name, value in metrics.items()
-        }
-
-    def describe(self, index: int) -> dict[str, object]:
-        return self.groups[index].shown()
 
 
 def _train_member(
@@ -165,6 +161,7 @@ def _train_member(
     stage: RewardModel,
     member: Path,
     on_step: Callable[[StepReport], None] | None,
+    confidence: Confidence | None,
 ) -> list[StepReport]:
     """Train one member to its end and keep it; nothing is done where that was done before."""
     if sealed(member):
@@ -172,11 +169,12 @@ def _train_member(
     member.mkdir(exist_ok=True)
     show = None if on_step is None else lambda report: on_step(_as_stage_step(report, number, plans))
     policy.model.add_module(_ATTACHED, head)  # so that the loop finds it among what it trains
+    ramp = ConfidenceRamp(plans[number], confidence)
     try:
         reports = run_loop(
             policy,
-            _RewardObjective(policy, head, groups, stage),
-            plans[number],
+            RewardObjective(policy, head, groups, stage, ramp),
+            ramp,
             LoopSettings(stage.lr, stage.checkpoint_every),
             member,
             show,

@@ -21,10 +21,14 @@ from alignwright.core.stage import resolved
 from alignwright.files.lines import read_lines
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
-from alignwright.model.adapters import save_adapter
+from alignwright.model.activations.layout import layout_of
+from alignwright.model.adapters import add_lora, save_adapter
+from alignwright.model.first_blocks import keep_first_blocks
+from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.token_embeddings import delta_frozen
 from alignwright.model.tokens import TokenRow
+from alignwright.model.training_dtype import training_dtype
 from alignwright.model.weights import save_weights
 from alignwright.train import step0
 from alignwright.train.averaging import average
@@ -39,6 +43,7 @@ from alignwright.train.knobs_loop import FineTuning, Source, Training
 from alignwright.train.knobs_pairs import FromPreferences
 from alignwright.train.knobs_policy_gradient import Grpo, PolicyGradient, Ppo, Reinforce, Rloo
 from alignwright.train.knobs_rollouts import BestOfN, OnlineDpo, Sppo
+from alignwright.train.knobs_weak_to_strong import WeakToStrong
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -52,6 +57,7 @@ from alignwright.train.reward_verdict import RewardRefused, refusal
 from alignwright.train.sft import Demonstration, sft
 from alignwright.train.stopping import train_until_stopped
 from alignwright.train.training_data import JobData
+from alignwright.train.weak_to_strong import weak_labels, weak_to_strong
 
 OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
@@ -64,6 +70,8 @@ def run(stage: AnyTrain, job: JobContext) -> Result:
             return _average(stage, job)
         case RewardModel():
             return _reward(stage, job)
+        case WeakToStrong():
+            return _weak_to_strong(stage, job)
         case ExchangeClassifier():
             return make_exchange_classifier(stage, job)
         case _:
@@ -175,6 +183,39 @@ def _reward(stage: RewardModel, job: JobContext) -> Result:
     note = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
     elsewhere = [f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None]
     return Result("; ".join([note, *map(_elsewhere, elsewhere)]), findings=findings, refusal=refused)
+
+
+def _weak_to_strong(stage: WeakToStrong, job: JobContext) -> Result:
+    """The weak model first, and gone before the strong one comes: two would be in memory."""
+    pairs = JobData(job).preferences()
+    folder = job.folder / "weak"
+    folder.mkdir(exist_ok=True)
+    labels = weak_labels(_weak(stage, job), pairs, stage, seed=job.seed, folder=folder, on_step=_shown(job))
+    policy = job.models.for_training(job.model, resolved(stage.rank))
+    _examine(stage, policy, labels.labelled, job)
+    with delta_frozen(policy.model):
+        findings = weak_to_strong(
+            policy, labels, stage, seed=job.seed, folder=job.folder, on_step=_shown(job), name=job.name
+        )
+    job.models.take_back(policy, job.model, resolved(stage.rank))
+    recovered = findings[-1]
+    part = recovered.method if recovered.value is None else f"{recovered.value:.2f} of the gap recovered"
+    return Result(f"{recovered.note}; {part}", findings=findings)
+
+
+def _weak(stage: WeakToStrong, job: JobContext) -> LocalModel:
+    """The weak model, to be trained: another one, or the first blocks of the start model."""
+    job.models.drop(judge=True)
+    if stage.weak is None:
+        weak = job.models.start()
+        keep_first_blocks(weak, stage.blocks or max(1, len(layout_of(weak).blocks) // 4))
+    else:
+        there = job.data.path(stage.weak).exists()
+        source = job.data.source(stage.weak) if there else stage.weak
+        weak = load(source, dtype=training_dtype(), date=job.models.date)
+    if resolved(stage.rank):
+        add_lora(weak, rank=resolved(stage.rank), seed=job.seed)
+    return weak
 
 
 def _elsewhere(finding: Finding) -> str:
