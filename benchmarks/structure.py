@@ -24,7 +24,7 @@ from alignwright.files.code_hash import PACKAGE, code_hash
 from alignwright.run.align import Request, prepare
 
 TINY = Path(__file__).parents[1] / "examples" / "tiny.yaml"
-SECTIONS = ("feedback", "aggregate", "train", "attack", "lens", "measure", "worlds")
+SECTIONS = ("feedback", "aggregate", "train", "attack", "lens", "measure", "oversee", "worlds")
 EDITED = (*(f"{section}/run.py" for section in SECTIONS), "report/page.py", "run/align.py", "model/local_model.py")
 JOINED = "experiment/unions.py"
 """Where the sections' unions are joined, and the kinds of sections that have one."""
