@@ -108,7 +108,8 @@ def test_a_circle_is_found_through_a_type_import_and_a_function(tmp_path: Path) 
 def test_the_spec_imports_of_a_section_its_knobs_alone() -> None:
     graph = import_graph(ROOT / "src", ROOT / "src" / "alignwright")
     sections = tuple(
-        f"alignwright.{name}." for name in ("feedback", "aggregate", "train", "attack", "measure", "lens", "oversee", "worlds")
+        f"alignwright.{name}."
+        for name in ("feedback", "aggregate", "train", "attack", "measure", "lens", "oversee", "worlds")
     )
     edges = [
         (module, other)

@@ -291,7 +291,10 @@ def test_every_kind_that_needs_no_chat_is_reckoned_and_goes_to_its_end(
     spec: dict[str, Any] = {"name": "plain", "model": "./model", "effort": "demo"} | ({"chat": chat} if chat else {})
     for section, name, record in every_stage.kinds():
         stage = every_stage.smallest(section, name)
-        if section in ("measure", "attack", "lens") and not record.model_validate_json(json.dumps(stage)).converses:
+        if (
+            section in ("measure", "attack", "lens", "oversee")
+            and not record.model_validate_json(json.dumps(stage)).converses
+        ):
             spec.setdefault(section, []).append(stage)
     assert {"probe", "patch", "diff", "sae", "crosscoder"} <= {stage["by"] for stage in spec["lens"]}
     path = tmp_path / "spec.yaml"

@@ -34,7 +34,7 @@ from alignwright.run.findings import findings_of
 from alignwright.run.progress import View
 
 Box = Literal["black box", "white box", "function"]
-_SECTIONS = ("attack", "measure", "lens")
+_SECTIONS = ("attack", "measure", "lens", "oversee")
 
 
 @dataclass(frozen=True)

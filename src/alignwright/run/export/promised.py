@@ -17,9 +17,7 @@ from alignwright.core.claims import CORRECTED, Claim
 from alignwright.core.promises import parse
 from alignwright.core.stage import Reads, Stage, written_knobs
 from alignwright.experiment.experiment import Experiment
-from alignwright.job.job import Section, stage_name
-
-SECTIONS: tuple[Section, ...] = ("measure", "attack", "lens")
+from alignwright.job.job import PROBES, stage_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def asked_again(experiment: Experiment, promises: Sequence[str]) -> PromisedQues
     claims_of_promises = sorted({parse(promise).claim for promise in promises})
     parts: dict[str, Any] = written_knobs(experiment)
     names, answerable, claims = set[str](), set[str](), dict[str, None]()
-    for section in SECTIONS:
+    for section in PROBES:
         stages = list(cast("Sequence[Stage]", getattr(experiment, section)))
         for place, stage in enumerate(stages):
             claims |= dict.fromkeys(_names(stage))

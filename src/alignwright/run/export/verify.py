@@ -174,10 +174,9 @@ def _experiment(run: Path, spec_folder: Path | None) -> Experiment:
 def _files(experiment: Experiment) -> list[str]:
     from alignwright.experiment.spec_file import data_files
     from alignwright.files.data_file import HUB
+    from alignwright.job.job import PROBES
 
-    return [
-        name for loc, name, _ in data_files(experiment) if loc[0] in ("measure", "attack", "lens") and HUB not in name
-    ]
+    return [name for loc, name, _ in data_files(experiment) if loc[0] in PROBES and HUB not in name]
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def questions(experiment: Experiment) -> tuple[list[Question], list[str]]:
     ]
     stages += [(stage_name("attack", place, stage.by), stage) for place, stage in enumerate(experiment.attack)]
     stages += [(stage_name("lens", place, stage.by), stage) for place, stage in enumerate(experiment.lens)]
+    stages += [(stage_name("oversee", place, stage.by), stage) for place, stage in enumerate(experiment.oversee)]
     for name, stage in stages:
         match stage:
             case Inquiry(judge=str()):
