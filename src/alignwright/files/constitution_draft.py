@@ -27,8 +27,8 @@ def draft_constitution(title: str, statements: Sequence[str], vote_VS: Floats, m
             f"{len(statements)} statements, but votes on {vote_VS.shape[1]}; give a column of votes for each"
         )
     counts = statement_counts(vote_VS, opinion_groups(vote_VS).group_V)
-    shared = counts.bridging()[:most]
-    if not shared:
+    bridges = counts.bridging()[:most]
+    if not bridges:
         raise ValueError(
             f"no group surely agrees with any of {len(statements)} statements that all others agree with too; give more"
             " votes, or write principles for each group"
@@ -39,7 +39,7 @@ def draft_constitution(title: str, statements: Sequence[str], vote_VS: Floats, m
             title=f"Statement {statement + 1}",
             text=f"{' '.join(statements[statement].split())}\n\n{_support(counts, statement)}",
         )
-        for statement in shared
+        for statement in bridges
     )
     return Constitution(title=title, principles=principles)
 
