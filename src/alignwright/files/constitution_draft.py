@@ -46,8 +46,8 @@ def draft_constitution(title: str, statements: Sequence[str], vote_VS: Floats, m
 
 def _support(counts: StatementCounts, statement: int) -> str:
     groups = [
-        f"{int(agree)} of {int(seen)} in group {group + 1}"
-        for group, (agree, seen) in enumerate(
+        f"{int(agree)} of {int(voters)} in group {group + 1}"
+        for group, (agree, voters) in enumerate(
             zip(counts.agree_GS[:, statement], counts.seen_GS[:, statement], strict=True)
         )
     ]
