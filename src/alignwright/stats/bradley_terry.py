@@ -52,12 +52,11 @@ def _newton_step(hessian_KK: Floats, gradient_K: Floats) -> Floats:
     """The pseudo-inverse times the gradient. All utilities moved alike change nothing and the
     gradient has no such part, so a constant added to the matrix makes it invertible and leaves
     the step as it is."""
-    size = len(hessian_KK)
+    shift = float(np.diagonal(hessian_KK).sum()) / len(hessian_KK) ** 2
     try:
-        return np.linalg.solve(hessian_KK + np.trace(hessian_KK) / size**2, gradient_K)
+        return np.asarray(np.linalg.solve(hessian_KK + shift, gradient_K), dtype=np.float64)
     except np.linalg.LinAlgError:
-        inverse_KK: Floats = np.linalg.pinv(hessian_KK, hermitian=True)
-        return inverse_KK @ gradient_K
+        return np.asarray(np.linalg.pinv(hessian_KK, hermitian=True), dtype=np.float64) @ gradient_K
 
 
 def win_chances(utility_K: Floats) -> Floats:
