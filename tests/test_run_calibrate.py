@@ -127,6 +127,20 @@ def score_of(calibration: Calibration, path: Path, name: str) -> float | None:
     return next(value for detector, value in values.items() if detector.endswith(name))
 
 
+def test_drift_is_told_of_every_stage_that_has_a_number_of_the_start_and_looked_for_once(done, monkeypatch) -> None:
+    calibration, table, _ = done
+    drift = {each.detector: each for each in table.drift}
+    assert "tax.bits_per_byte" in drift or any(name.startswith("tax.") for name in drift)
+    assert {each.n for each in table.drift} <= {1, 2, 3, 4}
+    assert all(each.low <= each.mean <= each.high for each in table.drift)
+    assert not any(name.endswith(("always_yes", "distance")) for name in drift), "no later run has a function's number"
+    file = calibration.out / "start.json"
+    before = file.read_bytes()
+    monkeypatch.setattr(engine, "_look", lambda *args: pytest.fail("looked again"))
+    assert calibrate(calibration, quiet()).drift == table.drift
+    assert file.read_bytes() == before
+
+
 def test_a_detector_is_shown_nothing_that_tells_of_the_model(done) -> None:
     calibration, _, _ = done
     sights = [json.loads(text) for text in (calibration.out.parent / "seen.jsonl").read_text().splitlines()]

@@ -193,3 +193,32 @@ def test_a_line_a_record_each_with_its_kind(tmp_path) -> None:
     assert lines[0]["format"] == 1
     assert [each["kind"] for each in lines] == ["header", "fault", "contest"]
     assert [type(each).model_validate_json(each.model_dump_json()) for each in full.lines()] == list(full.lines())
+
+
+def test_drift_is_how_far_the_clean_models_lie_from_the_start_and_no_organism_has_a_part_in_it(tmp_path) -> None:
+    scores = pool()
+    full = [
+        each.model_copy(
+            update={
+                "stages": {
+                    "lens.0": StageScores(
+                        key="k",
+                        values={"looks": 5.0 if each.kind == "fault" else 1 + each.seed / 100},
+                        seconds=1,
+                        items=1,
+                    )
+                }
+            }
+        )
+        for each in scores
+    ]
+    table = make_table(tmp_path, INDEX, full, [LOOKING[1]], start_name="tiny", start={"looks": 1.0, "other": 2.0})
+    (drift,) = table.drift
+    assert (drift.detector, drift.n, drift.low) == ("looks", 40, 0.0)
+    assert drift.high == pytest.approx(0.39), "the organisms' 4.0 is not among the clean changes"
+    assert drift.mean == pytest.approx(0.195)
+    assert drift.coverage == pytest.approx(39 / 41, abs=1e-4)
+    assert json.loads((tmp_path / FILE).read_text().splitlines()[-1])["kind"] == "drift"
+    assert "drift: how far" in write_page(table, tmp_path).read_text(encoding="utf-8")
+    for start in (None, {"looks": None}):
+        assert make_table(None, INDEX, full, [LOOKING[1]], start_name="tiny", start=start).drift == ()

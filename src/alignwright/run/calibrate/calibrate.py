@@ -3,7 +3,8 @@
 1. What all models start from is trained once. 2. Each organism and each clean model is trained from there by
 an ordinary run, which also checks whether the fault is there. 3. Its weights are laid into a folder with a
 neutral name, and every detector looks at that folder and knows nothing else. 4. The weights go, the numbers
-stay, and when all models were looked at the table is made of them (`table`).
+stay, and when all models were looked at the table is made of them (`table`). 5. The detectors also look at the
+start model, so that the table can say how far harmless training moves each.
 
 The models come in an order that their neutral names give. Everything done is kept: a calibration that was
 killed goes on by the same command.
@@ -15,7 +16,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +28,18 @@ from alignwright.files.errors import SpecError
 from alignwright.job.ledger import run_lock, write_text
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.calibrate import CLEAN_MODELS
-from alignwright.run.calibrate.detectors import Detectors, Look, detectors_of, silent
+from alignwright.run.calibrate.detectors import Detectors, Look, StageDetectors, detectors_of, silent
 from alignwright.run.calibrate.neutral import lay_out, neutral_name
 from alignwright.run.calibrate.organisms import FOLDER, CalibrationModel, models_of, read_index, write_spec
-from alignwright.run.calibrate.scores import ModelScores, Planted, StageScores, read_scores, write_scores
+from alignwright.run.calibrate.scores import (
+    ModelScores,
+    Planted,
+    StageScores,
+    StartScores,
+    read_scores,
+    read_start,
+    write_scores,
+)
 from alignwright.run.calibrate.table import CalibrationTable, make_table
 from alignwright.run.progress import View
 from alignwright.run.run_folder import Run
@@ -88,9 +97,9 @@ def calibrate(calibration: Calibration, view: View) -> CalibrationTable:
         for place, model in enumerate(ordered, start=1):
             at = f"{place} of {len(models)}"
             scores.append(_of_model(calibration, model, start, looking, keys, at, view))
-        return make_table(
-            calibration.out, index, scores, looking, start_name=calibration.model or "the specs' own model"
-        )
+        origin = start_scores(calibration, start, looking, keys, view)
+        name = calibration.model or "the specs' own model"
+        return make_table(calibration.out, index, scores, looking, start_name=name, start=origin.values())
 
 
 def first_model(calibration: Calibration, view: View) -> Path:
@@ -109,6 +118,28 @@ def train_model(calibration: Calibration, model: CalibrationModel, start: Path, 
     with view.job("training a model"):
         run = Run(align(calibration.training(spec, start), silent()))
     return run.path, _planted(run)
+
+
+def start_scores(
+    calibration: Calibration, start: Path, looking: Sequence[Detectors], keys: Mapping[str, str], view: View
+) -> StartScores:
+    """What each stage says of the start model, kept as long as neither changes: a stage's key names both. Functions
+    are not asked: no later run has their numbers."""
+    file = calibration.out / "start.json"
+    stages = {
+        name: scores for name, scores in read_start(file).stages.items() if scores.key and scores.key == keys.get(name)
+    }
+    for each in looking:
+        if not isinstance(each, StageDetectors) or each.stage in stages:
+            continue
+        with tempfile.TemporaryDirectory(prefix="model-") as place, view.job(f"the start model: {each.stage}"):
+            neutral = lay_out(start, Path(place) / neutral_name(secret_of(calibration.out), "start"))
+            looks = calibration.out / "looks" / neutral.name / each.stage
+            shutil.rmtree(looks, ignore_errors=True)
+            look = _look(each, neutral, lay_out(start, Path(place) / "start"), looks)
+        stages[each.stage] = _stage_scores(look, keys[each.stage])
+        write_text(file, StartScores(stages=stages).model_dump_json(indent=1) + "\n")
+    return StartScores(stages=stages)
 
 
 def model_key(calibration: Calibration, model: CalibrationModel, start: Path) -> str:

@@ -56,6 +56,23 @@ class ModelScores(Record):
         return {name: value for stage in self.stages.values() for name, value in stage.values.items()}
 
 
+class StartScores(Record):
+    """What each stage said of the model from which all training began."""
+
+    stages: dict[str, StageScores] = Field(default_factory=dict)
+
+    def values(self) -> Mapping[str, float | None]:
+        return {name: value for stage in self.stages.values() for name, value in stage.values.items()}
+
+
+def read_start(file: Path) -> StartScores:
+    """What is known of the start model; nothing where there is no such file, or it cannot be read."""
+    try:
+        return StartScores.model_validate_json(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError, UnicodeDecodeError):
+        return StartScores()
+
+
 def read_scores(folder: Path, model: CalibrationModel, key: str) -> ModelScores:
     """What is known of a model under this key; nothing yet where it was another's, or cannot be read."""
     empty = ModelScores(kind=model.kind, fault=model.fault, half=model.half, dose=model.dose, seed=model.seed, key=key)

@@ -16,7 +16,15 @@ from alignwright.job.ledger import write_text
 from alignwright.report import page
 from alignwright.report.results import RunResults
 from alignwright.report.text import one_line
-from alignwright.run.calibrate.table import CalibrationTable, ContestLine, CountedRate, DetectorLine, FaultLine, percent
+from alignwright.run.calibrate.table import (
+    CalibrationTable,
+    ContestLine,
+    CountedRate,
+    DetectorLine,
+    DriftLine,
+    FaultLine,
+    percent,
+)
 from alignwright.stats.detection import FALSE_ALARMS
 
 PAGE = "calibration.html"
@@ -27,6 +35,13 @@ INTRO = (
     " DeLong's for the area; both take the models for independent. The smallest dose is that share of planted rows"
     " down to which all doses are told from the clean models, the looks of all detectors paid for."
 )
+DRIFT = (
+    "The clean models say how far harmless training moves a detector's number. A later change that lies within the"
+    " smallest and the largest of theirs is one that harmless training makes too. One more training of the same kind"
+    " moves it no further with the probability of the last column, whatever the shape of its changes; a longer one,"
+    " or one on other topics, is not of the same kind."
+)
+DRIFT_COLUMNS = ("detector", "start model", "smallest change", "mean", "largest", "clean models", "no further")
 COLUMNS = ("detector", "box", "found", "false alarms", "AUROC", "smallest dose", "CPU s", "items")
 
 
@@ -62,6 +77,12 @@ def sections(table: CalibrationTable) -> Iterator[Section]:
         yield Section(
             name="calibration", title=f"{fault.fault}: a model that {fault.words}", intro="" if place else INTRO,
             blocks=tuple(parts), media=("page", "card"),
+        )  # fmt: skip
+    if table.drift:
+        rows = tuple(map(_drift_row, table.drift))
+        yield Section(
+            name="calibration", title="drift: how far harmless training moves each detector", intro=DRIFT,
+            blocks=(Table(columns=DRIFT_COLUMNS, rows=rows),), media=("page", "card"),
         )  # fmt: skip
 
 
@@ -107,6 +128,12 @@ def _row(line: DetectorLine) -> tuple[Cell, ...]:
         str(line.items),
     )
     return (Cell(text=line.detector, lines=unscored), *(Cell(text=text) for text in texts))
+
+
+def _drift_row(line: DriftLine) -> tuple[Cell, ...]:
+    changes = (minus(f"{change:+.3g}") for change in (line.low, line.mean, line.high))
+    texts = (line.detector, minus(f"{line.start:.3g}"), *changes, str(line.n), f"{line.coverage:.1%}")
+    return tuple(Cell(text=text) for text in texts)
 
 
 def _area(line: DetectorLine) -> str:

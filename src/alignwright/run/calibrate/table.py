@@ -1,8 +1,9 @@
 """What are the detectors worth? The scores of all models as records: `calibration.jsonl`, a line each.
 
 The first line says what was calibrated; then comes a line for each fault (was it planted?), for each detector
-and fault, and for each fault one that compares the best white-box detector with the best black-box one. An
-organism of the highest dose that does not show its fault, and a twin that may, are left out and counted.
+and fault, for each fault one that compares the best white-box detector with the best black-box one, and for each
+detector one of how far harmless training moves it. An organism of the highest dose that does not show its fault,
+and a twin that may, are left out and counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from alignwright.job.ledger import write_text
 from alignwright.run.calibrate.organisms import Index
 from alignwright.run.calibrate.scores import ModelScores
 from alignwright.stats.detection import Contest, DetectorWorth, ModelScore, Rate, contest, detection
+from alignwright.stats.harmless_drift import drift_of
 
 FILE, FORMAT = "calibration.jsonl", 1
 Interval = tuple[float | None, float | None]
@@ -111,7 +113,22 @@ class ContestLine(Record):
     note: str = ""
 
 
-Line = CalibrationHeader | FaultLine | DetectorLine | ContestLine
+class DriftLine(Record):
+    """How far a detector's number moves from that of the start model when it is trained on harmless data: the
+    smallest and the largest change of the clean models."""
+
+    kind: Literal["drift"] = "drift"
+    detector: str
+    start: float
+    low: float
+    high: float
+    mean: float
+    n: int
+    coverage: float
+    """The probability, at least, that one more such training moves it no further."""
+
+
+Line = CalibrationHeader | FaultLine | DetectorLine | ContestLine | DriftLine
 
 
 class CalibrationTable(Record):
@@ -121,15 +138,23 @@ class CalibrationTable(Record):
     faults: tuple[FaultLine, ...]
     detectors: tuple[DetectorLine, ...]
     contests: tuple[ContestLine, ...]
+    drift: tuple[DriftLine, ...] = ()
 
     def lines(self) -> Iterable[Line]:
-        return (self.header, *self.faults, *self.detectors, *self.contests)
+        return (self.header, *self.faults, *self.detectors, *self.contests, *self.drift)
 
 
 def make_table(
-    out: Path | None, index: Index, scores: Sequence[ModelScores], looking: Sequence[Looking], *, start_name: str
+    out: Path | None,
+    index: Index,
+    scores: Sequence[ModelScores],
+    looking: Sequence[Looking],
+    *,
+    start_name: str,
+    start: Mapping[str, float | None] | None = None,
 ) -> CalibrationTable:
-    """The table of these scores; written to `out` where that is given."""
+    """The table of these scores; written to `out` where that is given. `start` are the detectors' numbers of the
+    model from which all training began: drift is told of those that have one."""
     top = {fault: max((s.dose for s in _of(scores, fault)), default=0.0) for fault in _faults(scores)}
     clean = [s for s in scores if s.kind != "fault" and not _may_show(s)]
     organisms = {fault: _that_count(_of(scores, fault), top[fault]) for fault in top}
@@ -154,7 +179,10 @@ def make_table(
         without_number=tuple(name for each in looking for name in each.suspicious if name not in numbered),
     )  # fmt: skip
     faults = tuple(_fault(index, fault, scores, top[fault]) for fault in top)
-    table = CalibrationTable(header=header, faults=faults, detectors=tuple(lines), contests=tuple(contests))
+    drift = tuple(_drift(start or {}, clean, [name for each in looking for name in names[each.stage]]))
+    table = CalibrationTable(
+        header=header, faults=faults, detectors=tuple(lines), contests=tuple(contests), drift=drift
+    )
     if out is not None:
         write_text(out / FILE, "".join(line.model_dump_json() + "\n" for line in table.lines()))
     return table
@@ -235,6 +263,22 @@ def _contest(fault: str, boxes: Mapping[str, str], rated: Mapping[str, Sequence[
         fault=fault, white=outcome.one, black=outcome.other, difference=outcome.difference.value,
         interval=(limits.low, limits.high), n=outcome.n,
     )  # fmt: skip
+
+
+def _drift(
+    start: Mapping[str, float | None], clean: Sequence[ModelScores], names: Sequence[str]
+) -> Iterable[DriftLine]:
+    """How far the clean models' numbers lie from the start model's, a line for each detector that has both."""
+    for name in names:
+        origin = start.get(name)
+        if origin is None:
+            continue
+        changes = [value - origin for each in clean if (value := each.values().get(name)) is not None]
+        if (drift := drift_of(changes)) is not None:
+            yield DriftLine(
+                detector=name, start=origin, low=drift.low, high=drift.high, mean=sum(changes) / drift.n, n=drift.n,
+                coverage=round(drift.coverage, 4),
+            )  # fmt: skip
 
 
 def _fault(index: Index, fault: str, scores: Sequence[ModelScores], top: float) -> FaultLine:
