@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         render_report,
         runs,
     )
+    from alignwright.run.machine.doctor import doctor
     from alignwright.run.run_folder import Findings, Run, load_model
     from alignwright.run.run_list import RunSummary
 
@@ -59,6 +60,7 @@ __all__ = [
     "check",
     "check_data",
     "compare",
+    "doctor",
     "estimate",
     "export",
     "load_model",
@@ -86,6 +88,7 @@ _HOMES = {
         "render_report",
         "runs",
     ),
+    "alignwright.run.machine.doctor": ("doctor",),
     "alignwright.run.run_folder": ("Findings", "Run", "load_model"),
     "alignwright.run.run_list": ("RunSummary",),
 }

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from alignwright.cli import calibration, models, people, projects, runs, specs
+from alignwright.cli import calibration, machine, models, people, projects, runs, specs
 from alignwright.core.version import __version__
 from alignwright.run.exit_code import run_to_its_end
 
@@ -44,6 +44,7 @@ def common(
     """Align a language model to what you meant, and find out whether it worked."""
 
 
+app.command()(machine.doctor)
 app.command()(specs.align)
 app.command()(specs.audit)
 app.command()(specs.check)

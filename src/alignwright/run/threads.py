@@ -31,7 +31,7 @@ def set_num_threads(experiment: Experiment | None = None) -> int:
     """Set OMP_NUM_THREADS where neither the user nor an earlier call has, and return it."""
     if "OMP_NUM_THREADS" not in os.environ:
         small = experiment is not None and all(map(is_small, _models(experiment)))
-        os.environ["OMP_NUM_THREADS"] = str(1 if small else _cores())
+        os.environ["OMP_NUM_THREADS"] = str(1 if small else cores())
     return int(os.environ["OMP_NUM_THREADS"])
 
 
@@ -61,5 +61,6 @@ def _models(experiment: Experiment) -> Iterator[Path]:
                 yield folder
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
