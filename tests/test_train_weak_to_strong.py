@@ -3,15 +3,19 @@ teachers; the confidence loss; the first blocks of a model."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from run_case import make_project
 from tiny import make_tiny
 
+import alignwright as aw
 from alignwright.core.records import Conversation, Finding, Preference, Prompt
 from alignwright.model.adapters import add_lora
 from alignwright.model.first_blocks import keep_first_blocks
@@ -184,3 +188,24 @@ def test_knobs_without_effect_are_refused() -> None:
         WeakToStrong(by="weak_to_strong", weak="other", blocks=2)
     with pytest.raises(ValueError, match="no effect"):
         WeakToStrong(by="weak_to_strong", confidence=0.0, warmup=0.1)
+
+
+@pytest.mark.parametrize("weak", ["blocks", "named"])
+def test_it_is_a_stage_that_leaves_a_judge_and_the_model_as_it_was(tmp_path: Path, weak: str) -> None:
+    make_project(tmp_path)
+    rows = [
+        {"prompt": p.prompt.conversation.last.content, "chosen": p.chosen, "rejected": p.rejected} for p in planted(80)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    teacher = {"blocks": 1} if weak == "blocks" else {"weak": str(tmp_path / "model")}
+    spec: dict[str, Any] = {
+        "name": "weak", "model": str(tmp_path / "model"), "intent": {"pairs": [str(tmp_path / "pairs.jsonl")]},
+        "feedback": [{"by": "written"}],
+        "train": [{"by": "weak_to_strong", **teacher, "epochs": 1, "rank": 2, "batch_tokens": 400}],
+        "promises": ["weak_to_strong.student > 0.2"],
+    }  # fmt: skip
+    run = aw.align(spec, runs=tmp_path / "runs", quiet=True)
+    claims = {finding.claim for finding in run.findings if finding.claim.startswith("weak_to_strong")}
+    assert claims == {f"weak_to_strong.{name}" for name in ("weak", "student", "ceiling", "gap_recovered")}
+    assert len(list(run.path.rglob("reward.json"))) == 3  # teacher, student, ceiling
+    assert "Of the gap from teacher to ceiling recovered" in (run.path / "report.html").read_text()
