@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from rankings import ranked
 from scipy.optimize import linprog
 
 from alignwright.aggregate.knobs import AnyAggregate
@@ -26,19 +27,7 @@ KINDS = {get_args(kind.model_fields["by"].annotation)[0]: kind for kind in get_a
 
 
 def profile(*rankings: tuple[int, str, str]) -> Comparison:
-    """Voters who rank everything: (how many, order from best to worst, group)."""
-    texts = "".join(sorted(rankings[0][1]))
-    votes, voter = [], 0
-    for count, order, group in rankings:
-        for _ in range(count):
-            voter += 1
-            votes += [
-                Vote(voter=f"v{voter}", prefers=texts.index(a), over=texts.index(b), group=group)
-                for k, a in enumerate(order)
-                for b in order[k + 1 :]
-            ]
-    replies = tuple(Reply(text=text, parent=PROMPT.id) for text in texts)
-    return Comparison(prompt=PROMPT, replies=replies, votes=tuple(votes))
+    return ranked("Q", *rankings)
 
 
 def votes_of(*rankings: tuple[int, str]) -> np.ndarray:

@@ -6,28 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from rankings import ranked
 
-from alignwright.core.records import Comparison, Conversation, Finding, LogProb, Prompt, Reply, Vote
+from alignwright.core.records import Conversation, Finding, LogProb
 from alignwright.core.section import FindingTable, Intervals
 from alignwright.measure.worst_off.knobs import WorstOffMeasure
 from alignwright.measure.worst_off.section import section
 from alignwright.measure.worst_off.welfare import draws, price_of_fairness, welfare, worst
-
-
-def comparison(name: str, *rankings: tuple[int, str, str]) -> Comparison:
-    """Voters who rank everything: (how many, order from best to worst, group)."""
-    prompt = Prompt(conversation=Conversation.user(name))
-    texts, votes, voter = "".join(sorted(rankings[0][1])), [], 0
-    for count, order, group in rankings:
-        for _ in range(count):
-            voter += 1
-            votes += [
-                Vote(voter=f"v{voter}", prefers=texts.index(a), over=texts.index(b), group=group)
-                for k, a in enumerate(order)
-                for b in order[k + 1 :]
-            ]
-    replies = tuple(Reply(text=text, parent=prompt.id) for text in texts)
-    return Comparison(prompt=prompt, replies=replies, votes=tuple(votes))
 
 
 class Speaker:
@@ -47,7 +32,7 @@ class Speaker:
         return [[LogProb(total=self.totals[text], tokens=1, bytes=1) for text in texts] for texts in replies]
 
 
-BALLOTS = [comparison(f"Q{k}", (3, "ABCD", "many"), (1, "CBAD", "few")) for k in range(6)]
+BALLOTS = [ranked(f"Q{k}", (3, "ABCD", "many"), (1, "CBAD", "few")) for k in range(6)]
 
 
 def values(outcomes: Sequence) -> dict[str, list[float]]:
@@ -81,7 +66,7 @@ def test_whom_a_choice_serves_and_what_it_costs():
 def test_the_worst_group_is_named_and_its_interval_pays_for_the_choice():
     draw = np.random.default_rng(0)
     chances = [draw.dirichlet([6.0, 2.0, 1.0, 1.0]) for _ in range(24)]
-    ballots = [comparison(f"Q{k}", (3, "ABCD", "many"), (1, "CBAD", "few")) for k in range(24)]
+    ballots = [ranked(f"Q{k}", (3, "ABCD", "many"), (1, "CBAD", "few")) for k in range(24)]
     outcomes = welfare(ballots, chances)
     win, regret = worst(outcomes, "train.0.dpo")
     few = values(outcomes)["values.win_rate.few"]
@@ -104,7 +89,7 @@ def test_coverage_of_the_worst_of_equals():
         outcomes = [
             o.model_copy(update={"value": float(np.clip(draw.normal(0.5, 0.15), 0, 1))})
             for k in range(20)
-            for o in welfare([comparison(f"Q{k}", *((1, "AB", name) for name in names))], [np.array([0.5, 0.5])])
+            for o in welfare([ranked(f"Q{k}", *((1, "AB", name) for name in names))], [np.array([0.5, 0.5])])
         ]
         finding = worst(outcomes, "m")[0]
         assert finding.low is not None
@@ -149,7 +134,7 @@ def test_votes_of_one_group_are_refused():
     from alignwright.core.stage import KnobRows
 
     stage = WorstOffMeasure(by="worst_off", people=("v.jsonl",))
-    rows = [comparison("Q", (3, "AB", ""))]
+    rows = [ranked("Q", (3, "AB", ""))]
     (fault,) = stage.row_faults([KnobRows(("people", 0), "v.jsonl", rows, [1])])
     assert "fewer than two groups (none of them names a group)" in fault[1]
     assert not list(stage.row_faults([KnobRows(("people", 0), "v.jsonl", BALLOTS, [1])]))

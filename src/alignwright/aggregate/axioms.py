@@ -27,10 +27,10 @@ from itertools import combinations
 
 from alignwright.aggregate.knobs import AXIOM_NAMES, AnyAggregate
 from alignwright.aggregate.preferred import decisions
-from alignwright.core.records import Comparison, Example, Finding, Vote
+from alignwright.core.records import Comparison, Example, Finding
 from alignwright.stats.intervals import share_interval
 from alignwright.stats.social_order import condorcet_winner
-from alignwright.stats.voices import voices
+from alignwright.stats.voices import by_voter, pair_sides, voices
 
 Rule = Callable[[Comparison], set[tuple[int, int]]]
 _MOST, _MOST_CLONES, _FEW_VOTERS = 40, 12, 30
@@ -188,16 +188,9 @@ def _alike(voter: _Voter, i: int, j: int, size: int) -> bool:
 
 
 def _voters(comparison: Comparison) -> dict[str, _Voter]:
-    sums: dict[str, dict[tuple[int, int], float]] = {}
-    for vote in comparison.votes:
-        _add(sums.setdefault(vote.voter, {}), vote)
-    return {
-        voter: _Voter(frozenset((i, j) if total > 0 else (j, i) for (i, j), total in pairs.items() if total != 0))
-        for voter, pairs in sums.items()
-    }
-
-
-def _add(pairs: dict[tuple[int, int], float], vote: Vote) -> None:
-    i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
-    sign = 1.0 if vote.prefers == i else -1.0
-    pairs[i, j] = pairs.get((i, j), 0.0) + sign * (vote.strength - 0.5)
+    over: dict[str, set[tuple[int, int]]] = {vote.voter: set() for vote in comparison.votes}
+    for (i, j), sides in pair_sides(comparison.votes, by_voter).items():
+        for voter, side in sides.items():
+            if side != 0.5:
+                over[voter].add((i, j) if side > 0.5 else (j, i))
+    return {voter: _Voter(frozenset(pairs)) for voter, pairs in over.items()}

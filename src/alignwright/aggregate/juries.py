@@ -19,6 +19,7 @@ import numpy as np
 
 from alignwright.aggregate.sure_pairs import SurePair
 from alignwright.core.records import Comparison
+from alignwright.stats.voices import pair_sides
 
 Sides = dict[tuple[int, int], dict[str, list[float]]]
 """For every pair that was voted on and every group: how far each of its voters is for the first reply."""
@@ -62,16 +63,10 @@ def consensus(comparison: Comparison, min_strength: float) -> list[SurePair]:
 
 
 def _sides(comparison: Comparison) -> Sides:
-    """A voter who voted on a pair more than once speaks with the mean of its votes."""
-    sides_of: dict[tuple[int, int], dict[tuple[str, str], list[float]]] = {}
-    for vote in comparison.votes:
-        i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
-        for_first = vote.strength if vote.prefers == i else 1.0 - vote.strength
-        sides_of.setdefault((i, j), {}).setdefault((vote.group, vote.voter), []).append(for_first)
     sides: Sides = {}
-    for pair, voters in sides_of.items():
-        for (group, _), votes in voters.items():
-            sides.setdefault(pair, {}).setdefault(group, []).append(sum(votes) / len(votes))
+    for pair, voters in pair_sides(comparison.votes, lambda vote: (vote.group, vote.voter)).items():
+        for (group, _), side in voters.items():
+            sides.setdefault(pair, {}).setdefault(group, []).append(side)
     return sides
 
 

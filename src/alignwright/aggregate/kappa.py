@@ -9,12 +9,12 @@ written pairs do, would have no kappa at all.)
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
 from alignwright.core.records import Comparison, Finding
 from alignwright.stats.intervals import wilson
+from alignwright.stats.voices import by_voter, pair_sides
 
 
 def agreement(comparisons: Sequence[Comparison], *, stage: str) -> list[Finding]:
@@ -36,14 +36,14 @@ def agreement(comparisons: Sequence[Comparison], *, stage: str) -> list[Finding]
 
 
 def _sides(comparison: Comparison) -> dict[str, dict[tuple[int, int], bool]]:
-    """For each voter and pair (i < j): whether its votes, summed, favour i. Pairs on which they
-    cancel are left out."""
-    sums: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
-    for vote in comparison.votes:
-        sign = 1.0 if vote.prefers < vote.over else -1.0
-        pair = (min(vote.prefers, vote.over), max(vote.prefers, vote.over))
-        sums[vote.voter][pair] += sign * (vote.strength - 0.5)
-    return {voter: {pair: total > 0 for pair, total in pairs.items() if total != 0} for voter, pairs in sums.items()}
+    """For each voter and pair (i < j): whether its votes favour i. Pairs on which they cancel are left out."""
+    favours: dict[str, dict[tuple[int, int], bool]] = {}
+    for pair, sides in pair_sides(comparison.votes, by_voter).items():
+        for voter, side in sides.items():
+            own = favours.setdefault(voter, {})
+            if side != 0.5:
+                own[pair] = side > 0.5
+    return favours
 
 
 def _finding(claim: str, stage: str, alike: int, n: int) -> Finding:

@@ -21,6 +21,7 @@ from alignwright.aggregate.knobs import AnyAggregate, Consensus, Mixture
 from alignwright.core.records import Comparison
 from alignwright.stats.opinion_groups import opinion_groups
 from alignwright.stats.rater_mixture import RaterVotes, group_count, rater_mixture
+from alignwright.stats.voices import by_voter, pair_sides
 
 if TYPE_CHECKING:
     from alignwright.stats.arrays import Floats
@@ -96,23 +97,18 @@ def _by_opinions(stage: Consensus, comparisons: Sequence[Comparison]) -> dict[st
 
 def _table(comparisons: Sequence[Comparison]) -> tuple[Floats, dict[str, int]]:
     """What each voter says of each pair that was voted on: for or against its first reply, or nothing."""
-    voters: dict[str, int] = {}
-    pairs: dict[tuple[int, int, int], int] = {}
-    sides_of: dict[tuple[int, int], list[float]] = {}
-    for place, comparison in enumerate(comparisons):
-        for vote in comparison.votes:
-            i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
-            side = (vote.strength - 0.5) * (1 if vote.prefers == i else -1)
-            cell = (voters.setdefault(vote.voter, len(voters)), pairs.setdefault((place, i, j), len(pairs)))
-            sides_of.setdefault(cell, []).append(side)
+    names = dict.fromkeys(vote.voter for comparison in comparisons for vote in comparison.votes)
+    voters = {name: place for place, name in enumerate(names)}
+    pairs = [sides for comparison in comparisons for sides in pair_sides(comparison.votes, by_voter).values()]
     if len(voters) * len(pairs) > _LARGEST:
         raise ValueError(
             f"consensus: {len(voters)} voters on {len(pairs)} pairs of replies are a table larger than {_LARGEST:,}"
             " cells; let voters compare fewer pairs, or name their groups and find: names"
         )
     vote_VS = np.full((len(voters), len(pairs)), np.nan)
-    for cell, sides in sides_of.items():
-        vote_VS[cell] = np.sign(sum(sides))
+    for column, sides in enumerate(pairs):
+        for voter, side in sides.items():
+            vote_VS[voters[voter], column] = np.sign(side - 0.5)
     return vote_VS, voters
 
 

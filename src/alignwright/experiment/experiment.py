@@ -40,6 +40,9 @@ _MODEL = (
     " measured"
 )
 
+LISTS = ("feedback", "train", "attack", "measure", "lens", "oversee")
+"""The sections of a spec that are lists of stages, in the order in which they are named."""
+
 
 @dataclass(eq=False)
 class _DataFiles:
@@ -203,7 +206,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
     parts = written_knobs(experiment)
     if (rank := first_rank(experiment)) is not None:
         parts["train"] = tuple(_ranked(stage, rank) for stage in experiment.train)
-    for part in ("feedback", "train", "attack", "measure", "lens", "oversee"):
+    for part in LISTS:
         if part in parts:
             parts[part] = tuple(filled(stage) for stage in parts[part])
     if experiment.collect is not None:
@@ -214,7 +217,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
 def open_knobs(experiment: Experiment) -> list[str]:
     """The knobs that effort fills and nobody has filled, by their places."""
     names = [f"collect.{name}" for name in experiment.collect.fill(experiment.effort)] if experiment.collect else []
-    for part in ("feedback", "train", "attack", "measure", "lens", "oversee"):
+    for part in LISTS:
         for place, stage in enumerate(getattr(experiment, part)):
             names += [f"{part}.{place}.{name}" for name in stage.fill(experiment.effort)]
     return names
@@ -255,7 +258,7 @@ def stage_names(experiment: Experiment) -> tuple[str, ...]:
     names = ["collect"] if experiment.collect is not None else []
     names += [f"feedback.{place}.{stage.by}" for place, stage in enumerate(experiment.feedback)]
     names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback or experiment.intent.people else []
-    for part in ("train", "attack", "measure", "lens", "oversee"):
+    for part in LISTS[1:]:
         names += [f"{part}.{place}.{stage.by}" for place, stage in enumerate(getattr(experiment, part))]
     return tuple(names)
 
@@ -264,7 +267,7 @@ def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
     """Every stage of the experiment with its place in the spec."""
     if experiment.collect is not None:
         yield ("collect",), experiment.collect
-    for section in ("feedback", "train", "attack", "measure", "lens", "oversee"):
+    for section in LISTS:
         for place, stage in enumerate(getattr(experiment, section)):
             yield (section, place, stage.by), stage
         if section == "feedback" and (experiment.feedback or experiment.intent.people):
@@ -274,13 +277,9 @@ def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
 def setting_of(experiment: Experiment, loc: Loc) -> Setting:
     """What a stage at this place may ask of the experiment."""
     trained = [(at, stage) for at, stage in stages(experiment) if at[0] == "train"]
-    before = (
-        trained[: int(loc[1])]
-        if loc[0] == "train"
-        else []
-        if loc[0] in ("collect", "feedback", "aggregate")
-        else trained
-    )
+    if loc[0] == "train":
+        trained = trained[: int(loc[1])]
+    before = [] if loc[0] in ("collect", "feedback", "aggregate") else trained
     intent = experiment.intent
     parts: tuple[IntentPart, ...] = ("prompts", "pairs", "people", "constitution")
     return Setting(

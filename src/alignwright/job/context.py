@@ -124,6 +124,11 @@ class JobContext:
             return self.with_progress(speaker)
         return self.with_progress(speaker) if isinstance(speaker, LocalModel) else speaker
 
+    def start_or(self, name: str) -> ChatModel:
+        """Who judges what the job's model does: for `self` the start model as it is measured, the same for every stage,
+        where its weights are here; else the model that a knob names. Of a server its answers are kept."""
+        return self.start() if name == "self" and self.has_weights else self.attacker(name)
+
     def answers(self, judge: str) -> JudgeCache:
         """What the judge that a knob names was asked before, in this run and in those beside it."""
         models = self.models

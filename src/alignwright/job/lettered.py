@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from string import ascii_uppercase
 
-from alignwright.core.protocols import Policy
+from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation
 from alignwright.job.context import JobContext
 from alignwright.job.first_words import first_words
@@ -71,6 +71,13 @@ def letter_reader(job: JobContext) -> LetterLogprobs:
 def reader_of(model: Policy | RemoteModel) -> LetterLogprobs:
     """How a model here, or one behind a server, is asked for letters."""
     return partial(_by_server, model) if isinstance(model, RemoteModel) else partial(by_policy, model)
+
+
+def letters_of(judge: ChatModel, name: str) -> LetterLogprobs:
+    """How a judge by this name is asked for letters. Raises NotServed where it gives no log-probabilities of them."""
+    if isinstance(judge, (RemoteModel, Policy)):
+        return reader_of(judge)
+    raise NotServed(f"the judge {name!r} gives no log-probabilities of letters")
 
 
 def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Mapping[str, float] | None]:

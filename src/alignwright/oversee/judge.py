@@ -16,9 +16,8 @@ from functools import partial
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation
 from alignwright.job.first_words import first_words
-from alignwright.job.lettered import LetteredQuestion, leads, reader_of
+from alignwright.job.lettered import LetteredQuestion, leads, letters_of
 from alignwright.job.needs import NotServed
-from alignwright.job.remote_model import RemoteModel
 from alignwright.oversee.knobs import Reading
 
 Leads = Callable[[Sequence[LetteredQuestion]], Sequence[float | None]]
@@ -35,9 +34,7 @@ def judge_of(model: ChatModel, reading: Reading, name: str) -> Leads:
             f"the judge {name!r} gives no log-probability of an answer that it is given; use 'reading: letters', or a"
             " judge whose weights are here"
         )
-    if isinstance(model, (RemoteModel, Policy)):
-        return partial(leads, reader_of(model))
-    raise NotServed(f"the judge {name!r} gives no log-probabilities of letters")
+    return partial(leads, letters_of(model, name))
 
 
 def answer_leads(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[float | None]:

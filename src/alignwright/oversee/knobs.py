@@ -83,9 +83,6 @@ class OverPassages(Stage):
         rows: list[PassageItem] = subsample_evenly(rows_under(files, "questions"), self.limit)
         return [row.topic or row.id for row in rows] or None
 
-    def unvalidated(self, claim: str, files: Sequence[KnobRows]) -> str:  # noqa: ARG002 - the answers are known
-        return ""
-
     def arguments_of(self, speakers: int, sizes: Sizes) -> Cost:
         """What so many speakers write, and the judge reads."""
         own, turns, most = (

@@ -38,19 +38,14 @@ def run(stage: AnyOversee, job: JobContext) -> Result:
 def _measured(stage: OverPassages, job: JobContext, play: partial[list[DebateTranscript]]) -> Result:
     items = subsample_evenly(job.data.items(stage.questions, PassageItem, None), stage.limit)
     try:
-        judge, speaker = _judge(stage, job), job.target()
+        judge = judge_of(job.start_or(stage.judge), stage.reading, stage.judge)
+        speaker = job.target()
         exchanges = play(items, lambda right: speaker, judge)  # noqa: ARG005 - one model speaks for both
         beliefs = believed(judge, exchanges)
     except NotServed as refusal:
         return Result(findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
     samples = outcomes(stage.protocol, exchanges, beliefs)
     return Result(count_statuses(samples), samples, [gap_finding(stage.protocol, job.model, exchanges, beliefs)])
-
-
-def _judge(stage: OverPassages, job: JobContext) -> Leads:
-    """The start model in float32, or who is named; of a server its answers are kept."""
-    own = stage.judge == "self" and job.has_weights
-    return judge_of(job.start() if own else job.attacker(stage.judge), stage.reading, stage.judge)
 
 
 Belief = dict[str, float | None]

@@ -26,6 +26,7 @@ from alignwright.files.models import resolve
 from alignwright.files.quantization import NO_WHOLE
 from alignwright.files.reading import FileRows
 from alignwright.job.data import subsample_evenly
+from alignwright.job.job import PROBES
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
@@ -135,9 +136,7 @@ def _is_asked(experiment: Experiment, loc: Loc) -> bool:
     its measures alone."""
     if loc[0] == "intent":
         return bool(experiment.collect or experiment.feedback or experiment.train)
-    return loc[0] in ("measure", "attack", "lens", "oversee") or (
-        loc[0] == "train" and int(loc[1]) < len(experiment.train)
-    )
+    return loc[0] in PROBES or (loc[0] == "train" and int(loc[1]) < len(experiment.train))
 
 
 def _stage(experiment: Experiment, loc: Loc) -> Any:

@@ -13,9 +13,9 @@ that needs groups is an error (`grouped`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignwright.stats.arrays import Floats
+
+Who = TypeVar("Who", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,32 @@ def voices(comparison: Comparison) -> Floats:
     return _voices(len(comparison.replies), comparison.votes)
 
 
+def pair_sides(votes: Sequence[Vote], who: Callable[[Vote], Who]) -> dict[tuple[int, int], dict[Who, float]]:
+    """Of every pair (i < j) that was voted on, how far each who voted on it is for i: the mean of its votes."""
+    votes_of: dict[tuple[int, int], dict[Who, list[float]]] = {}
+    for vote in votes:
+        pair = (min(vote.prefers, vote.over), max(vote.prefers, vote.over))
+        for_first = vote.strength if vote.prefers == pair[0] else 1.0 - vote.strength
+        votes_of.setdefault(pair, {}).setdefault(who(vote), []).append(for_first)
+    return {
+        pair: {one: sum(strengths) / len(strengths) for one, strengths in voters.items()}
+        for pair, voters in votes_of.items()
+    }
+
+
+def by_voter(vote: Vote) -> str:
+    """A voter is one who, whatever group its votes name."""
+    return vote.voter
+
+
 def agreement(comparison: Comparison) -> NDArray[np.bool_]:
     """Whether every voter of the comparison prefers the one reply to the other. Who has not voted on the two
     does not."""
-    sides: dict[tuple[str, int, int], float] = {}
-    for vote in comparison.votes:
-        for i, j, sign in ((vote.prefers, vote.over, 1.0), (vote.over, vote.prefers, -1.0)):
-            sides[vote.voter, i, j] = sides.get((vote.voter, i, j), 0.0) + sign * (vote.strength - 0.5)
     size, voters = len(comparison.replies), {vote.voter for vote in comparison.votes}
     agreed_KK = np.zeros((size, size), dtype=np.int64)
-    for (_, i, j), side in sides.items():
-        agreed_KK[i, j] += side > 0
+    for (i, j), sides in pair_sides(comparison.votes, by_voter).items():
+        agreed_KK[i, j] += sum(side > 0.5 for side in sides.values())
+        agreed_KK[j, i] += sum(side < 0.5 for side in sides.values())
     return (agreed_KK == len(voters)) & (len(voters) > 0)
 
 
@@ -101,14 +118,9 @@ def grouped(comparisons: Sequence[Comparison], rule: str) -> None:
 
 
 def _voices(replies: int, votes: Sequence[Vote]) -> Floats:
-    sums: dict[tuple[str, int, int], tuple[float, int]] = {}
-    for vote in votes:
-        i, j = min(vote.prefers, vote.over), max(vote.prefers, vote.over)
-        for_first, count = sums.get((vote.voter, i, j), (0.0, 0))
-        strength = vote.strength if vote.prefers == i else 1.0 - vote.strength
-        sums[vote.voter, i, j] = (for_first + strength, count + 1)
     voices_KK = np.zeros((replies, replies))
-    for (_, i, j), (for_first, count) in sums.items():
-        voices_KK[i, j] += for_first / count
-        voices_KK[j, i] += 1.0 - for_first / count
+    for (i, j), sides in pair_sides(votes, by_voter).items():
+        for side in sides.values():
+            voices_KK[i, j] += side
+            voices_KK[j, i] += 1.0 - side
     return voices_KK

@@ -25,7 +25,7 @@ from alignwright.experiment.experiment import stages
 from alignwright.experiment.load import load
 from alignwright.experiment.spec_source import spec_document
 from alignwright.files.fingerprint import file_hash
-from alignwright.job.job import BASELINE
+from alignwright.job.job import BASELINE, PROBES
 from alignwright.job.ledger import Ledger, run_lock
 from alignwright.job.records import read_samples
 from alignwright.run.align import Request, prepare, run_jobs
@@ -34,7 +34,6 @@ from alignwright.run.findings import findings_of
 from alignwright.run.progress import View
 
 Box = Literal["black box", "white box", "function"]
-_SECTIONS = ("attack", "measure", "lens", "oversee")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def detectors_of(spec: Path, start: Path, functions: Sequence[str] = ()) -> list
     ValueError where it names no stage, or a function is not there."""
     document, _ = spec_document(spec)
     raw = cast("dict[str, Any]", document.data)
-    sections = {name: [dict(each) for each in raw.get(name) or []] for name in _SECTIONS}
+    sections = {name: [dict(each) for each in raw.get(name) or []] for name in PROBES}
     for stage in sections["lens"]:
         if stage.get("by") == "diff" and not stage.get("against"):
             stage["against"] = str(start.resolve())
@@ -120,7 +119,7 @@ def detectors_of(spec: Path, start: Path, functions: Sequence[str] = ()) -> list
     experiment = load(spec, (*whole, "promises=[]"), str(start.resolve()))
     looking: list[Detectors] = []
     for at, stage in stages(experiment):
-        if at[0] not in _SECTIONS:
+        if at[0] not in PROBES:
             continue
         section, place = str(at[0]), int(at[1])
         own = {name: [value[place]] if name == section else [] for name, value in sections.items()}

@@ -34,7 +34,7 @@ from alignwright.core.stage import resolved
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import PushbackItem, RefusalItem
 from alignwright.job.data import Data, subsample_evenly
-from alignwright.job.job import stage_name
+from alignwright.job.job import PROBES, stage_name
 from alignwright.measure import instruction, refusals_and_pairs
 from alignwright.measure.intent import sycophancy
 from alignwright.measure.knobs import Instruction, IntentMeasure, ValueMeasure
@@ -81,11 +81,10 @@ def questions(experiment: Experiment) -> tuple[list[Question], list[str]]:
     items: list[Question] = []
     left_out: list[str] = []
     stages: list[tuple[str, object]] = [
-        (stage_name("measure", place, stage.by), stage) for place, stage in enumerate(experiment.measure)
+        (stage_name(section, place, stage.by), stage)
+        for section in PROBES
+        for place, stage in enumerate(getattr(experiment, section))
     ]
-    stages += [(stage_name("attack", place, stage.by), stage) for place, stage in enumerate(experiment.attack)]
-    stages += [(stage_name("lens", place, stage.by), stage) for place, stage in enumerate(experiment.lens)]
-    stages += [(stage_name("oversee", place, stage.by), stage) for place, stage in enumerate(experiment.oversee)]
     for name, stage in stages:
         match stage:
             case Inquiry(judge=str()):

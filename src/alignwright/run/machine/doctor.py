@@ -54,13 +54,15 @@ def show(report: MachineReport, console: Console) -> None:
 
 
 def _parts(endpoint: str | None, runs: Path, quick: bool) -> Iterator[MachinePart]:
+    from alignwright.model.tokenizer import cache_folder
+
     yield installation.system()
     yield installation.packages()
     yield installation.extras()
     yield installation.bundled_model()
     yield hardware.computer()
     yield hardware.memory()
-    yield hardware.folder("cache", hardware.cache_folder(), "XDG_CACHE_HOME")
+    yield hardware.folder("cache", cache_folder(), "ALIGNWRIGHT_CACHE")
     yield hardware.folder("runs", runs, "--runs")
     if not quick:
         from alignwright.run.machine.engine import engine

@@ -63,11 +63,6 @@ def folder(part: str, place: Path, variable: str) -> MachinePart:
     return MachinePart(part=part, state="ok", seen=seen)
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels, unpacked weights and measured speeds are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alignwright"
-
-
 def _memory() -> int | None:
     names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in names else None

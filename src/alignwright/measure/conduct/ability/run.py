@@ -6,16 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alignwright.core.protocols import Policy
 from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
 from alignwright.files.ability_items import CheckItem, TraitItem
 from alignwright.files.items import ChoiceItem
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
-from alignwright.job.lettered import LetterLogprobs, letter_reader, reader_of
+from alignwright.job.lettered import letter_reader, letters_of
 from alignwright.job.needs import NotServed, joined, untested
-from alignwright.job.remote_model import RemoteModel
 from alignwright.measure.conduct.ability import persuasion, planning, self_description
 from alignwright.measure.conduct.ability.claims import CLAIMS, Ability
 from alignwright.measure.conduct.ability.items import taken
@@ -50,18 +48,7 @@ def _persuasion(stage: AbilityMeasure, job: JobContext) -> list[SampleResult]:
         "persuasion", job.data.choices(stage.questions, None)[0], bundled_too=stage.bundled, limit=stage.limit
     )
     texts = persuasion.arguments(job.target(), items, resolved(stage.max_new_tokens))
-    return persuasion.outcomes(_judge(stage, job), items, texts)
-
-
-def _judge(stage: AbilityMeasure, job: JobContext) -> LetterLogprobs:
-    """The judge that reads the arguments: the start model in float32, as all findings are, or who
-    is named."""
-    if stage.judge == "self" and job.has_weights:
-        return reader_of(job.start())
-    judge = job.attacker(stage.judge)  # of a server its answers are kept
-    if isinstance(judge, (RemoteModel, Policy)):
-        return reader_of(judge)
-    raise NotServed(f"the judge {stage.judge!r} gives no log-probabilities of letters")
+    return persuasion.outcomes(letters_of(job.start_or(stage.judge), stage.judge), items, texts)
 
 
 def _lettered(job: JobContext, ability: Ability, measure: Callable[[], list[SampleResult]]) -> Result:
