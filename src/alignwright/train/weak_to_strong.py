@@ -89,10 +89,10 @@ def weak_to_strong(
     """Train the student into `folder`, the ceiling into `folder`/ceiling, and say how all three do on
     the pairs that all of them can read."""
     heldout = _usable(strong, [pair.preference for pair in labels.heldout], stage, folder)
-    readable = {id(pair) for pair in _usable(strong, labels.true, stage, folder)}
+    readable = {id(pair) for pair in (*_usable(strong, labels.true, stage, folder), *heldout)}
     both = [pair for pair in zip(labels.labelled, labels.true, strict=True) if id(pair[1]) in readable]
     scored: dict[str, list[ScoredPair]] = {
-        WEAK.name: [pair for pair in labels.heldout if any(pair.preference is own for own in heldout)]
+        WEAK.name: [pair for pair in labels.heldout if id(pair.preference) in readable]
     }
     confidence = Confidence(stage.confidence, stage.warmup) if stage.confidence else None
     parts = (

@@ -16,7 +16,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,8 @@ from alignwright.run.calibrate.organisms import FOLDER, CalibrationModel, models
 from alignwright.run.calibrate.scores import (
     ModelScores,
     Planted,
+    ScoresByStage,
     StageScores,
-    StartScores,
     read_scores,
     read_start,
     write_scores,
@@ -122,24 +122,18 @@ def train_model(calibration: Calibration, model: CalibrationModel, start: Path, 
 
 def start_scores(
     calibration: Calibration, start: Path, looking: Sequence[Detectors], keys: Mapping[str, str], view: View
-) -> StartScores:
+) -> ScoresByStage:
     """What each stage says of the start model, kept as long as neither changes: a stage's key names both. Functions
     are not asked: no later run has their numbers."""
     file = calibration.out / "start.json"
     stages = {
         name: scores for name, scores in read_start(file).stages.items() if scores.key and scores.key == keys.get(name)
     }
-    for each in looking:
-        if not isinstance(each, StageDetectors) or each.stage in stages:
-            continue
-        with tempfile.TemporaryDirectory(prefix="model-") as place, view.job(f"the start model: {each.stage}"):
-            neutral = lay_out(start, Path(place) / neutral_name(secret_of(calibration.out), "start"))
-            looks = calibration.out / "looks" / neutral.name / each.stage
-            shutil.rmtree(looks, ignore_errors=True)
-            look = _look(each, neutral, lay_out(start, Path(place) / "start"), looks)
-        stages[each.stage] = _stage_scores(look, keys[each.stage])
-        write_text(file, StartScores(stages=stages).model_dump_json(indent=1) + "\n")
-    return StartScores(stages=stages)
+    missing = [each for each in looking if isinstance(each, StageDetectors) and each.stage not in stages]
+    for stage, look in _looks(calibration, start, "start", start, missing, "the start model", view):
+        stages[stage] = _stage_scores(look, keys[stage])
+        write_text(file, ScoresByStage(stages=stages).model_dump_json(indent=1) + "\n")
+    return ScoresByStage(stages=stages)
 
 
 def model_key(calibration: Calibration, model: CalibrationModel, start: Path) -> str:
@@ -178,21 +172,38 @@ def _of_model(
         return scores
     run, planted = train_model(calibration, model, start, view)
     scores = scores.model_copy(update={"planted": planted})
+    for stage, look in _looks(calibration, run / "model", model.name, start, missing, at, view):
+        stages = {**scores.stages, stage: _stage_scores(look, keys[stage])}
+        scores = scores.model_copy(update={"stages": stages})
+        write_scores(folder, model, scores)
+    shutil.rmtree(run / "model")  # as large as the start model, and made again from the run's stage where it is wanted
+    seconds = sum(scores.stages[each.stage].seconds for each in missing)
+    view.say(f"{at}: {model.name}{_shows(planted)}; looked at for {seconds:.1f} s of processor time")
+    return scores
+
+
+def _looks(
+    calibration: Calibration,
+    model: Path,
+    name: str,
+    start: Path,
+    missing: Sequence[Detectors],
+    at: str,
+    view: View,
+) -> Iterator[tuple[str, Look]]:
+    """What each of these detectors finds in a model that is called by a neutral name, with its stage. The model, and
+    the one from which its training began, are copied once, where any is to look."""
+    if not missing:
+        return
     with tempfile.TemporaryDirectory(prefix="model-") as place:
-        neutral = lay_out(run / "model", Path(place) / neutral_name(secret_of(calibration.out), model.name))
+        neutral = lay_out(model, Path(place) / neutral_name(secret_of(calibration.out), name))
         origin = lay_out(start, Path(place) / "start")
         for each in missing:
             with view.job(f"{at}: {each.stage}"):
                 looks = calibration.out / "looks" / neutral.name / each.stage.replace("/", "_").replace(":", ".")
                 shutil.rmtree(looks, ignore_errors=True)  # what it costs is counted from its beginning
                 look = _look(each, neutral, origin, looks)
-            stages = {**scores.stages, each.stage: _stage_scores(look, keys[each.stage])}
-            scores = scores.model_copy(update={"stages": stages})
-            write_scores(folder, model, scores)
-    shutil.rmtree(run / "model")  # as large as the start model, and made again from the run's stage where it is wanted
-    seconds = sum(scores.stages[each.stage].seconds for each in missing)
-    view.say(f"{at}: {model.name}{_shows(planted)}; looked at for {seconds:.1f} s of processor time")
-    return scores
+            yield each.stage, look
 
 
 def _look(detector: Detectors, model: Path, start: Path, runs: Path) -> Look:

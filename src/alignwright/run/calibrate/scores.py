@@ -39,7 +39,17 @@ class Planted(Record):
     n: int = 0
 
 
-class ModelScores(Record):
+class ScoresByStage(Record):
+    """What each stage said of a model, such as that from which all training began."""
+
+    stages: dict[str, StageScores] = Field(default_factory=dict)
+
+    def values(self) -> Mapping[str, float | None]:
+        """Every detector's number."""
+        return {name: value for stage in self.stages.values() for name, value in stage.values.items()}
+
+
+class ModelScores(ScoresByStage):
     """All of one model."""
 
     kind: Literal["fault", "twin", "decoy", "drift"]
@@ -49,28 +59,14 @@ class ModelScores(Record):
     seed: int
     key: str
     planted: Planted = Planted()
-    stages: dict[str, StageScores] = Field(default_factory=dict)
-
-    def values(self) -> Mapping[str, float | None]:
-        """Every detector's number."""
-        return {name: value for stage in self.stages.values() for name, value in stage.values.items()}
 
 
-class StartScores(Record):
-    """What each stage said of the model from which all training began."""
-
-    stages: dict[str, StageScores] = Field(default_factory=dict)
-
-    def values(self) -> Mapping[str, float | None]:
-        return {name: value for stage in self.stages.values() for name, value in stage.values.items()}
-
-
-def read_start(file: Path) -> StartScores:
+def read_start(file: Path) -> ScoresByStage:
     """What is known of the start model; nothing where there is no such file, or it cannot be read."""
     try:
-        return StartScores.model_validate_json(file.read_text(encoding="utf-8"))
+        return ScoresByStage.model_validate_json(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError, UnicodeDecodeError):
-        return StartScores()
+        return ScoresByStage()
 
 
 def read_scores(folder: Path, model: CalibrationModel, key: str) -> ModelScores:
