@@ -448,7 +448,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
         case (_, "judge_labels"):
             return {"prompt": prompt["prompt"], "reply": f"Reply {mark}.", "fulfilled": i % 2 == 0}
-        case ("debate", "questions"):
+        case ("debate" | "consultancy", "questions"):
             texts = {"passage": f"A wall of {mark} is red.", "right": "red", "wrong": "blue"}
             return texts | {"question": f"Which colour has {mark}?", "quote": f"A wall of {mark} is red."}
         case (_, "short"):

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from alignwright.measure.conduct.lettered import LetteredQuestion
+from alignwright.job.lettered import LetteredQuestion
 
 HERE = Path(__file__).parent
 PASSWORD, QUESTION = "xyzzy", "Which one is a bird?"

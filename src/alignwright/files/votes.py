@@ -90,8 +90,8 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
 
 
 def _order(choice: Any, replies: int) -> tuple[int, ...]:
-    if isinstance(choice, list):
-        ranking = cast("list[Any]", choice)
+    ranking: list[Any] = cast("list[Any]", choice) if isinstance(choice, list) else []
+    if ranking:
         if any(type(place) is not int for place in ranking) or sorted(ranking) != list(range(replies)):
             raise RowError(
                 f"'choice', as a ranking, should hold each place from 0 to {replies - 1} once, best first, saw"
@@ -100,9 +100,10 @@ def _order(choice: Any, replies: int) -> tuple[int, ...]:
         return tuple(ranking)
     places: dict[str, tuple[int, ...]] = {"tie": ()} | {str(place): (place,) for place in range(replies)}
     places |= {"a": (0,), "b": (1,)} if replies == 2 else {}
-    if isinstance(choice, bool) or str(choice).strip().lower() not in places:
+    word = str(cast("object", choice)).strip().lower()
+    if isinstance(choice, bool) or word not in places:
         raise RowError(f"'choice' should be one of {', '.join(places)}, saw {describe_value(choice)}")
-    return places[str(choice).strip().lower()]
+    return places[word]
 
 
 def _names(count: int, replies_column: Any) -> list[str]:

@@ -8,7 +8,7 @@ used up all that was admissible, and went as far in twins as in scenarios. Calls
 conversation, which is read once.
 
 A server scores no given text. There the calls are listed under letters, in both orders, and the likeliest letter is
-taken, by the server's own log-probabilities (`conduct.lettered`).
+taken, by the server's own log-probabilities (`job.lettered`).
 """
 
 from __future__ import annotations

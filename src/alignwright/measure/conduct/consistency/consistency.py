@@ -10,7 +10,7 @@
    `consistency.dress.KIND` those of one kind. An answer that the other order turns goes by the letter: that it stays in
    other words says nothing, and is unscored. Half the questions have a true answer, half are matters of taste.
 
-Choices are read by the letters of options (`conduct.lettered`), rules and cases in both orders; so no grader is
+Choices are read by the letters of options (`job.lettered`), rules and cases in both orders; so no grader is
 needed. SpecEval (2025, arXiv 2509.02464) asks the same of written specifications by three models' words.
 """
 

@@ -16,7 +16,7 @@ behaviour; Ren et al. 2025, MASK, arXiv 2503.03750)?
 before them: `deception.locked` is how much more is right then, as in a model that was trained to hide what it can
 (van der Weij et al. 2024, arXiv 2406.07358).
 
-All answers are choices between two options, in both orders (`conduct.lettered`), so no grader is needed.
+All answers are choices between two options, in both orders (`job.lettered`), so no grader is needed.
 """
 
 from __future__ import annotations
